@@ -1,0 +1,2 @@
+//! freehold-xtask
+fn main() {}
