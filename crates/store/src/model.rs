@@ -21,7 +21,8 @@ struct State {
     cores: BTreeMap<CoreKey, (Base, Option<Core>)>,
     claims: HashMap<(Space, ClaimKey), CoreKey>,
     marks: HashMap<(CoreKey, [u8; 16]), Timestamp>,
-    feed: Vec<(CoreKey, u64)>,
+    /// Positions are cursors, so an erased entry leaves a gap.
+    feed: Vec<Option<(CoreKey, u64)>>,
     outbox: BTreeSet<(CoreKey, u64, u32)>,
     envelopes: HashMap<(CoreKey, u64, u32), Vec<u8>>,
     leases: HashMap<u16, (String, Epoch, std::time::Instant)>,
@@ -55,7 +56,7 @@ impl State {
             self.claims.insert((key.space.clone(), claim.clone()), key.clone());
         }
         self.cores.insert(key.clone(), (base, core));
-        self.feed.push((key.clone(), base.version));
+        self.feed.push(Some((key.clone(), base.version)));
     }
 
     fn taken(&self, key: &CoreKey, claims: &[ClaimKey]) -> Option<ClaimKey> {
@@ -149,11 +150,12 @@ impl Engine for ModelEngine {
 
     async fn changed_since(&self, space: &Space, cursor: u64, limit: usize) -> Result<Vec<Change>, StoreError> {
         let state = self.state();
-        let entries = (1_u64..).zip(&state.feed).filter(|(at, (key, _))| *at > cursor && key.space == *space);
-        Ok(entries
-            .take(limit)
-            .map(|(cursor, (key, version))| Change { cursor, key: key.clone(), version: *version })
-            .collect())
+        let entries = (1_u64..).zip(&state.feed).filter(|(at, _)| *at > cursor);
+        let change = |(cursor, entry): (u64, &Option<(CoreKey, u64)>)| {
+            let (key, version) = entry.clone()?;
+            (key.space == *space).then_some(Change { cursor, key, version })
+        };
+        Ok(entries.filter_map(change).take(limit).collect())
     }
 
     async fn export(
@@ -189,11 +191,9 @@ impl Engine for ModelEngine {
         state.marks.retain(|(key, _), _| key.space != *space);
         state.outbox.retain(|(key, ..)| key.space != *space);
         state.envelopes.retain(|(key, ..), _| key.space != *space);
-        // The feed's positions are cursors: entries stay, under a key that no space has.
-        for (key, _) in &mut state.feed {
-            if key.space == *space {
-                key.kind.clear();
-                key.id.clear();
+        for entry in &mut state.feed {
+            if entry.as_ref().is_some_and(|(key, _)| key.space == *space) {
+                *entry = None;
             }
         }
         Ok(erased as u64)

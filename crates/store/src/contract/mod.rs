@@ -1,0 +1,184 @@
+//! The definition of an engine: every promise of the port as a check that runs against the real server. Each check
+//! works in scopes of its own, so the suite can run on a server that holds other data.
+
+mod cores;
+mod derived;
+mod oracle;
+mod races;
+
+use std::{sync::Arc, time::Duration};
+
+use kernel::{
+    Id, Scope, Timestamp,
+    entropy::{Entropy, SeededEntropy, SystemEntropy},
+};
+
+use crate::port::{
+    Base, ClaimKey, Commit, CommitId, CoreKey, Engine, Outbox, OutboxEvent, Outcome, Space, StoreError, TermKey,
+    TimerKey, Upkeep, Write,
+};
+
+/// The engine under test, through each of its ports.
+#[derive(Clone)]
+pub struct Subject {
+    /// Cores.
+    pub engine: Arc<dyn Engine>,
+    /// Timers, sweep, repair.
+    pub upkeep: Arc<dyn Upkeep>,
+    /// Events that wait.
+    pub outbox: Arc<dyn Outbox>,
+}
+
+impl Subject {
+    /// A subject from one type that implements all three ports.
+    pub fn new<E: Engine + Upkeep + Outbox>(engine: E) -> Self {
+        let engine = Arc::new(engine);
+        Self { engine: engine.clone(), upkeep: engine.clone(), outbox: engine }
+    }
+}
+
+/// Runs every check; the first that fails panics with what was promised.
+pub async fn run(subject: &Subject) {
+    cores::life_of_a_core(subject).await;
+    cores::a_stale_base_changes_nothing(subject).await;
+    cores::the_same_commit_applies_once(subject).await;
+    cores::claims_are_held_by_one(subject).await;
+    cores::a_refused_claim_changes_nothing(subject).await;
+    cores::spaces_are_apart(subject).await;
+    cores::erasing_leaves_nothing_behind(subject).await;
+    cores::export_and_import_are_inverse(subject).await;
+    cores::bounds_are_refused(subject).await;
+    derived::scans_are_ordered_and_paged(subject).await;
+    derived::terms_follow_the_core(subject).await;
+    derived::timers_follow_the_core(subject).await;
+    derived::the_feed_tells_every_change(subject).await;
+    derived::ephemeral_cores_end(subject).await;
+    derived::events_wait_in_order(subject).await;
+    derived::a_passed_epoch_forgets_nothing(subject).await;
+    races::one_of_many_gets_the_name(subject).await;
+    races::no_update_is_lost(subject).await;
+    races::no_hit_comes_twice_while_writers_write(subject).await;
+    races::relays_keep_the_order_under_slow_writers(subject).await;
+    for seed in 1..=3 {
+        oracle::agrees_with_the_model(subject, seed).await;
+    }
+}
+
+/// A scope nobody else uses.
+fn space() -> Space {
+    let now = Timestamp::from_second(1_700_000_000).expect("an instant in range");
+    Space::of(Scope::Tenant(Id::from_uuid(SystemEntropy::default().uuid_v7(now))))
+}
+
+fn instant(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).expect("an instant in range")
+}
+
+/// A commit being put together.
+#[derive(Clone)]
+struct Draft(Commit);
+
+impl Draft {
+    fn put(space: &Space, id: &str, base: Base, body: &str) -> Self {
+        let mut bytes = [0; 16];
+        SystemEntropy::default().fill(&mut bytes);
+        let key = CoreKey { space: space.clone(), kind: "test.thing".to_owned(), id: id.to_owned() };
+        let body = body.as_bytes().to_vec();
+        let write = Write::Put { body, claims: Vec::new(), terms: Vec::new(), timers: Vec::new(), expires: None };
+        let id = CommitId { bytes, remember: Duration::from_hours(24) };
+        Self(Commit { id, key, base, write, events: Vec::new(), at: instant(0) })
+    }
+
+    fn create(space: &Space, id: &str, body: &str) -> Self {
+        Self::put(space, id, Base::default(), body)
+    }
+
+    fn delete(space: &Space, id: &str, base: Base) -> Self {
+        let mut draft = Self::put(space, id, base, "");
+        draft.0.write = Write::Delete;
+        draft
+    }
+
+    fn claim(mut self, name: &str) -> Self {
+        if let Write::Put { claims, .. } = &mut self.0.write {
+            claims.push(ClaimKey(name.to_owned()));
+        }
+        self
+    }
+
+    fn term(mut self, value: &str, sort: &str) -> Self {
+        if let Write::Put { terms, .. } = &mut self.0.write {
+            terms.push(TermKey { index: "by".to_owned(), value: value.to_owned(), sort: sort.to_owned() });
+        }
+        self
+    }
+
+    fn timer(mut self, name: &str, due: Timestamp) -> Self {
+        if let Write::Put { timers, .. } = &mut self.0.write {
+            timers.push(TimerKey { name: name.to_owned(), due });
+        }
+        self
+    }
+
+    fn ends(mut self, at: Timestamp) -> Self {
+        if let Write::Put { expires, .. } = &mut self.0.write {
+            *expires = Some(at);
+        }
+        self
+    }
+
+    fn event(mut self, text: &str) -> Self {
+        self.0.events.push(text.as_bytes().to_vec());
+        self
+    }
+
+    fn key(&self) -> &CoreKey {
+        &self.0.key
+    }
+
+    async fn send(&self, subject: &Subject) -> Result<Outcome, StoreError> {
+        subject.engine.commit(self.0.clone()).await
+    }
+
+    async fn done(&self, subject: &Subject) -> Base {
+        let outcome = self.send(subject).await.expect("a commit that nothing stands against is applied");
+        assert_eq!(outcome, Outcome::Done, "a commit sent for the first time");
+        Base { version: self.0.base.version + 1, fence: self.0.base.fence }
+    }
+}
+
+/// Relays all that waits in these spaces, as a relay does: lease, read, forget.
+async fn drain(subject: &Subject, of: &[&Space]) -> Vec<OutboxEvent> {
+    let mut relayed = Vec::new();
+    for partition in 0..crate::port::OUTBOX_PARTITIONS {
+        let lease = || subject.outbox.lease(partition, "drain", Duration::from_secs(2));
+        let mut epoch = lease().await.expect("the lease is answered");
+        // Another check's lease may still run: it was taken for a moment only.
+        for _ in 0..200 {
+            if epoch.is_some() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+            epoch = lease().await.expect("the lease is answered");
+        }
+        let mut epoch = epoch.expect("a lease that was taken for a moment comes free");
+        loop {
+            let pending = subject.outbox.pending(partition, 200).await.expect("pending events are told");
+            if pending.is_empty() {
+                break;
+            }
+            subject.outbox.relayed(partition, epoch, &pending).await.expect("the holder of the lease may forget");
+            epoch = lease().await.expect("the lease is answered").unwrap_or(epoch);
+            relayed.extend(pending.into_iter().filter(|event| of.contains(&&event.key.space)));
+        }
+    }
+    relayed
+}
+
+fn texts(events: &[OutboxEvent]) -> Vec<String> {
+    events.iter().map(|event| String::from_utf8_lossy(&event.envelope).into_owned()).collect()
+}
+
+fn pick(entropy: &SeededEntropy, below: u64) -> u64 {
+    entropy.next() % below.max(1)
+}
