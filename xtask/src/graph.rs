@@ -6,13 +6,8 @@ use cargo_metadata::{DependencyKind, Metadata, Package};
 use crate::{Verdict, places};
 
 /// The crates of `crates/`, lowest first: each may use those of a lower row only.
-const ROWS: &[&[&str]] = &[
-    &["kernel"],
-    &["contracts", "keys", "cache", "facts", "telemetry"],
-    &["store"],
-    &["events"],
-    &["web", "mesh"],
-];
+const ROWS: &[&[&str]] =
+    &[&["kernel"], &["contracts", "keys", "cache", "facts", "telemetry"], &["store"], &["events"], &["web", "mesh"]];
 
 const FOR_CONTEXTS: &[&str] = &["kernel", "contracts", "store", "events", "facts", "keys", "cache"];
 const FOR_ENGINES: &[&str] = &["kernel", "store", "events", "facts", "keys", "cache"];
@@ -33,7 +28,7 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
 ];
 
 pub(crate) fn run() -> Result<Verdict> {
-    Verdict::report("graph", &violations(&places::metadata()?))
+    Ok(Verdict::report("graph", &violations(&places::metadata()?)))
 }
 
 fn violations(metadata: &Metadata) -> Vec<String> {
@@ -44,7 +39,7 @@ fn violations(metadata: &Metadata) -> Vec<String> {
         for dependency in &package.dependencies {
             let member = members.iter().find(|it| it.name == dependency.name && dependency.path.is_some());
             let refused = match member {
-                Some(to) => refused_member(&from, &places::folder(to), dependency.kind),
+                Some(to) => refused_member(&from, &places::folder(to), dependency.kind).map(str::to_owned),
                 None => refused_technology(&from, &dependency.name),
             };
             if let Some(why) = refused {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::{Verdict, places, run};
+use crate::{Verdict, places, reasons};
 
 /// Over the first it is printed, over the second it fails unless `sizes.txt` gives a reason.
 const FILE: (usize, usize) = (300, 500);
@@ -47,8 +47,8 @@ pub(crate) fn run() -> Result<Verdict> {
             println!("sizes: {name}: {lines} lines of source, {bound} is the bound: split it");
         }
     }
-    let excused = run::reasons(&places::root().join("xtask/sizes.txt"))?;
-    Verdict::report("sizes", &judge(&long, &excused))
+    let excused = reasons::read(&places::root().join("xtask/sizes.txt"))?;
+    Ok(Verdict::report("sizes", &judge(&long, &excused)))
 }
 
 fn walk(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
@@ -130,7 +130,9 @@ fn judge(long: &[Long], excused: &[(String, String)]) -> Vec<String> {
     for it in long {
         let reason = excused.iter().find(|(key, _)| *key == it.key).map(|(_, reason)| reason.as_str());
         match reason {
-            None if it.fails => found.push(format!("{}: {} lines, too long without a reason in sizes.txt", it.key, it.lines)),
+            None if it.fails => {
+                found.push(format!("{}: {} lines, too long without a reason in sizes.txt", it.key, it.lines));
+            }
             None => println!("sizes: {}: {} lines", it.key, it.lines),
             Some(reason) => println!("sizes: {}: {} lines: {reason}", it.key, it.lines),
         }
@@ -151,7 +153,9 @@ mod tests {
 
     #[test]
     fn functions_are_found_by_their_first_line() {
-        for line in ["fn a()", "    pub fn a<T>(", "pub(crate) async fn a(", "const fn a() -> u8 {", "pub const async fn a("] {
+        for line in
+            ["fn a()", "    pub fn a<T>(", "pub(crate) async fn a(", "const fn a() -> u8 {", "pub const async fn a("]
+        {
             assert_eq!(function_name(line), Some("a"), "{line}");
         }
         for line in ["let fn_a = 1;", "// fn a()", "published fn a()", "type A = fn(u8);"] {

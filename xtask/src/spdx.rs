@@ -66,11 +66,23 @@ mod tests {
 
     #[test]
     fn expressions_are_satisfied_as_spdx_says() {
-        for good in ["MIT", "MIT OR GPL-3.0", "GPL-3.0/MIT", "MIT AND ISC", "(GPL-3.0 OR MIT) AND ISC", "GPL-3.0 AND X OR MIT"] {
+        for good in
+            ["MIT", "MIT OR GPL-3.0", "GPL-3.0/MIT", "MIT AND ISC", "(GPL-3.0 OR MIT) AND ISC", "GPL-3.0 AND X OR MIT"]
+        {
             assert!(satisfied(good, ALLOWED), "{good}");
         }
         assert!(satisfied("Apache-2.0 WITH LLVM-exception", ALLOWED));
-        for bad in ["", "GPL-3.0", "MIT AND GPL-3.0", "MIT AND (GPL-3.0 OR X)", "Apache-2.0", "(MIT", "MIT )", "MIT ISC", "OR MIT"] {
+        for bad in [
+            "",
+            "GPL-3.0",
+            "MIT AND GPL-3.0",
+            "MIT AND (GPL-3.0 OR X)",
+            "Apache-2.0",
+            "(MIT",
+            "MIT )",
+            "MIT ISC",
+            "OR MIT",
+        ] {
             assert!(!satisfied(bad, ALLOWED), "{bad}");
         }
     }
