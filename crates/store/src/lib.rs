@@ -1,5 +1,5 @@
 //! The aggregate store. An [`Engine`] keeps cores: one aggregate, its names, terms, events and timers, in one atomic
-//! commit. Above it, [`Store`] gives contexts typed, sealed, scoped work: `store.at(&cx).load::<Tenant>(id)`.
+//! commit. Bodies arrive sealed and names hashed: an engine holds no key.
 //!
 //! What an engine promises is written down twice: in the documentation of [`port`], and as the [`contract`] suite,
 //! which every engine runs against a real server.
