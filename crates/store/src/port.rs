@@ -29,11 +29,11 @@ impl Space {
         &self.0
     }
 
-    /// Back to the scope; `None` for a text that no scope has.
-    pub fn scope(&self) -> Option<Scope> {
-        match self.0.as_str() {
-            "platform" => Some(Scope::Platform),
-            tenant => tenant.parse().ok().map(Scope::Tenant),
+    /// From the stored text; `None` for one that no scope has.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "platform" => Some(Self::of(Scope::Platform)),
+            tenant => tenant.parse().ok().map(|tenant| Self::of(Scope::Tenant(tenant))),
         }
     }
 }

@@ -1,1 +1,145 @@
-//! freehold-sqlite
+//! The aggregate store on SQLite: WAL, durable commits (`synchronous=FULL`), one writer thread that groups commits into
+//! one flush, and many readers.
+
+mod rows;
+mod schema;
+mod writer;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use kernel::Timestamp;
+use rusqlite::Connection;
+use store::{
+    Base, Change, ClaimKey, Commit, Core, CoreKey, DueTimer, Engine, Epoch, Hit, Outbox, OutboxEvent, Outcome, Scan,
+    Space, StoreError, Upkeep,
+};
+
+use writer::Writer;
+
+/// One SQLite file as an engine of the store.
+pub struct SqliteEngine {
+    file: PathBuf,
+    writer: Writer,
+    idle: Arc<Mutex<Vec<Connection>>>,
+}
+
+fn unavailable(error: &rusqlite::Error) -> StoreError {
+    StoreError::Unavailable(error.to_string())
+}
+
+impl SqliteEngine {
+    /// Opens or creates the file.
+    pub fn open(file: &Path) -> Result<Self, StoreError> {
+        let connection = schema::open(file).map_err(|error| unavailable(&error))?;
+        schema::create(&connection).map_err(|error| unavailable(&error))?;
+        let writer = Writer::start(connection)?;
+        Ok(Self { file: file.to_owned(), writer, idle: Arc::default() })
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (idle, file) = (Arc::clone(&self.idle), self.file.clone());
+        let take = move || {
+            let pooled = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let connection = pooled.map_or_else(|| schema::open(&file), Ok)?;
+            let answer = query(&connection);
+            idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            answer
+        };
+        let answer = tokio::task::spawn_blocking(take).await;
+        answer.map_err(|error| StoreError::Unavailable(error.to_string()))?.map_err(|error| unavailable(&error))
+    }
+}
+
+#[async_trait]
+impl Engine for SqliteEngine {
+    async fn get(&self, key: &CoreKey) -> Result<Option<Core>, StoreError> {
+        let key = key.clone();
+        self.read(move |db| rows::core(db, &key)).await
+    }
+
+    async fn base(&self, key: &CoreKey) -> Result<Base, StoreError> {
+        let key = key.clone();
+        self.read(move |db| rows::base(db, &key)).await
+    }
+
+    async fn find(&self, space: &Space, claim: &ClaimKey) -> Result<Option<(CoreKey, Core)>, StoreError> {
+        let (space, claim) = (space.clone(), claim.clone());
+        self.read(move |db| rows::holder(db, &space, &claim)).await
+    }
+
+    async fn scan(&self, scan: &Scan) -> Result<Vec<Hit>, StoreError> {
+        let scan = scan.clone();
+        self.read(move |db| rows::scan(db, &scan)).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Outcome, StoreError> {
+        commit.check()?;
+        self.writer.run(move |db| rows::commit(db, &commit)).await
+    }
+
+    async fn changed_since(&self, space: &Space, cursor: u64, limit: usize) -> Result<Vec<Change>, StoreError> {
+        let space = space.clone();
+        self.read(move |db| rows::changes(db, &space, cursor, limit)).await
+    }
+
+    async fn export(
+        &self,
+        space: &Space,
+        after: Option<&CoreKey>,
+        limit: usize,
+    ) -> Result<Vec<(CoreKey, Core)>, StoreError> {
+        let (space, after) = (space.clone(), after.cloned());
+        self.read(move |db| rows::export(db, &space, after.as_ref(), limit)).await
+    }
+
+    async fn import(&self, key: &CoreKey, core: Core) -> Result<(), StoreError> {
+        let key = key.clone();
+        self.writer.run(move |db| rows::import(db, &key, &core)).await
+    }
+
+    async fn erase(&self, space: &Space) -> Result<u64, StoreError> {
+        let space = space.clone();
+        self.writer.run(move |db| rows::erase(db, &space)).await
+    }
+}
+
+#[async_trait]
+impl Upkeep for SqliteEngine {
+    async fn due(&self, space: Option<&Space>, now: Timestamp, limit: usize) -> Result<Vec<DueTimer>, StoreError> {
+        let space = space.cloned();
+        self.read(move |db| rows::due(db, space.as_ref(), now, limit)).await
+    }
+
+    async fn sweep(&self, now: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        self.writer.run(move |db| rows::sweep(db, now, limit)).await
+    }
+
+    async fn repair(&self, _now: Timestamp, _grace: Duration) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+}
+
+#[async_trait]
+impl Outbox for SqliteEngine {
+    async fn lease(&self, partition: u16, holder: &str, lasting: Duration) -> Result<Option<Epoch>, StoreError> {
+        let holder = holder.to_owned();
+        self.writer.run(move |db| rows::lease(db, partition, &holder, lasting)).await
+    }
+
+    async fn pending(&self, partition: u16, limit: usize) -> Result<Vec<OutboxEvent>, StoreError> {
+        self.read(move |db| rows::pending(db, partition, limit)).await
+    }
+
+    async fn relayed(&self, partition: u16, epoch: Epoch, events: &[OutboxEvent]) -> Result<(), StoreError> {
+        let events = events.to_vec();
+        self.writer.run(move |db| rows::relayed(db, partition, epoch, &events)).await
+    }
+}

@@ -1,0 +1,270 @@
+//! The statements: what each verb of the port reads and writes.
+
+use std::time::Duration;
+
+use kernel::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use store::{
+    Base, Change, ClaimKey, Commit, Core, CoreKey, DueTimer, Epoch, Hit, OutboxEvent, Outcome, Scan, Space, StoreError,
+    TermKey, TimerKey, Write, port::outbox_partition,
+};
+
+use crate::unavailable;
+
+type Rows<T> = rusqlite::Result<T>;
+
+fn stored<T>(outcome: Rows<T>) -> Result<T, StoreError> {
+    outcome.map_err(|error| unavailable(&error))
+}
+
+fn instant(micros: i64) -> Timestamp {
+    Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX)
+}
+
+fn key(space: &Space, row: &Row<'_>, kind: usize, id: usize) -> Rows<CoreKey> {
+    Ok(CoreKey { space: space.clone(), kind: row.get(kind)?, id: row.get(id)? })
+}
+
+fn all<T>(
+    db: &Connection,
+    sql: &str,
+    with: impl rusqlite::Params,
+    map: impl FnMut(&Row<'_>) -> Rows<T>,
+) -> Rows<Vec<T>> {
+    db.prepare_cached(sql)?.query_map(with, map)?.collect()
+}
+
+pub(crate) fn base(db: &Connection, key: &CoreKey) -> Rows<Base> {
+    let sql = "SELECT version, fence FROM cores WHERE space=? AND kind=? AND id=?";
+    let found = db.prepare_cached(sql)?.query_row(params![key.space.as_str(), key.kind, key.id], |row| {
+        Ok(Base { version: row.get(0)?, fence: row.get(1)? })
+    });
+    Ok(found.optional()?.unwrap_or_default())
+}
+
+pub(crate) fn core(db: &Connection, key: &CoreKey) -> Rows<Option<Core>> {
+    let of = params![key.space.as_str(), key.kind, key.id];
+    let sql = "SELECT version, fence, body, expires FROM cores WHERE space=? AND kind=? AND id=? AND deleted=0";
+    let found = db.prepare_cached(sql)?.query_row(of, |row| {
+        let base = Base { version: row.get(0)?, fence: row.get(1)? };
+        let expires = row.get::<_, Option<i64>>(3)?.map(instant);
+        Ok(Core { base, body: row.get(2)?, claims: Vec::new(), terms: Vec::new(), timers: Vec::new(), expires })
+    });
+    let Some(mut core) = found.optional()? else { return Ok(None) };
+    let sql = "SELECT claim FROM claims WHERE space=? AND kind=? AND id=? ORDER BY place";
+    core.claims = all(db, sql, of, |row| row.get(0).map(ClaimKey))?;
+    let sql = "SELECT idx, value, sort FROM terms WHERE space=? AND kind=? AND id=? ORDER BY place";
+    core.terms = all(db, sql, of, |row| Ok(TermKey { index: row.get(0)?, value: row.get(1)?, sort: row.get(2)? }))?;
+    let sql = "SELECT name, due FROM timers WHERE space=? AND kind=? AND id=? ORDER BY place";
+    core.timers = all(db, sql, of, |row| Ok(TimerKey { name: row.get(0)?, due: instant(row.get(1)?) }))?;
+    Ok(Some(core))
+}
+
+pub(crate) fn holder(db: &Connection, space: &Space, claim: &ClaimKey) -> Rows<Option<(CoreKey, Core)>> {
+    // One snapshot for both reads: a holder that lets go in between is not told as one without a core.
+    let tx = db.unchecked_transaction()?;
+    let sql = "SELECT kind, id FROM claims WHERE space=? AND claim=?";
+    let found = tx.prepare_cached(sql)?.query_row(params![space.as_str(), claim.0], |row| key(space, row, 0, 1));
+    let Some(key) = found.optional()? else { return Ok(None) };
+    Ok(core(&tx, &key)?.map(|core| (key, core)))
+}
+
+pub(crate) fn scan(db: &Connection, scan: &Scan) -> Rows<Vec<Hit>> {
+    let tx = db.unchecked_transaction()?;
+    let (than, order) = if scan.newest_first { ("<", "DESC") } else { (">", "ASC") };
+    let from = if scan.after.is_some() { format!("AND (sort, id) {than} (?5, ?6)") } else { "AND ?5 IS ?6".to_owned() };
+    let sql = format!(
+        "SELECT sort, id FROM terms WHERE space=?1 AND kind=?2 AND idx=?3 AND value=?4 {from}
+         ORDER BY sort {order}, id {order} LIMIT ?7"
+    );
+    let (sort, id) = scan.after.clone().unzip();
+    let with = params![scan.space.as_str(), scan.kind, scan.index, scan.value, sort, id, scan.limit];
+    let places: Vec<(String, String)> = all(&tx, &sql, with, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let hit = |(sort, id): (String, String)| {
+        let key = CoreKey { space: scan.space.clone(), kind: scan.kind.clone(), id: id.clone() };
+        Ok(core(&tx, &key)?.map(|core| Hit { sort, id, core }))
+    };
+    places.into_iter().filter_map(|place| hit(place).transpose()).collect()
+}
+
+fn derive(db: &Connection, key: &CoreKey, claims: &[ClaimKey], terms: &[TermKey], timers: &[TimerKey]) -> Rows<()> {
+    let (space, kind, id) = (key.space.as_str(), &key.kind, &key.id);
+    for table in ["claims", "terms", "timers"] {
+        let sql = format!("DELETE FROM {table} WHERE space=? AND kind=? AND id=?");
+        db.prepare_cached(&sql)?.execute(params![space, kind, id])?;
+    }
+    for (place, claim) in claims.iter().enumerate() {
+        let sql = "INSERT OR REPLACE INTO claims (space, claim, kind, id, place) VALUES (?,?,?,?,?)";
+        db.prepare_cached(sql)?.execute(params![space, claim.0, kind, id, place])?;
+    }
+    for (place, term) in terms.iter().enumerate() {
+        let sql = "INSERT OR REPLACE INTO terms (space, kind, idx, value, sort, id, place) VALUES (?,?,?,?,?,?,?)";
+        let with = params![space, kind, term.index, term.value, term.sort, id, place];
+        db.prepare_cached(sql)?.execute(with)?;
+    }
+    for (place, timer) in timers.iter().enumerate() {
+        let sql = "INSERT OR REPLACE INTO timers (space, kind, id, name, due, place) VALUES (?,?,?,?,?,?)";
+        db.prepare_cached(sql)?.execute(params![space, kind, id, timer.name, timer.due.as_microsecond(), place])?;
+    }
+    Ok(())
+}
+
+fn taken(db: &Connection, key: &CoreKey, claims: &[ClaimKey]) -> Result<(), StoreError> {
+    for claim in claims {
+        let sql = "SELECT 1 FROM claims WHERE space=? AND claim=? AND NOT (kind=? AND id=?)";
+        let with = params![key.space.as_str(), claim.0, key.kind, key.id];
+        if stored(db.prepare_cached(sql).and_then(|mut it| it.exists(with)))? {
+            return Err(StoreError::Taken(claim.clone()));
+        }
+    }
+    Ok(())
+}
+
+fn put(db: &Connection, key: &CoreKey, base: Base, body: Option<&[u8]>, expires: Option<Timestamp>) -> Rows<()> {
+    db.prepare_cached("UPDATE feed SET last = last + 1")?.execute([])?;
+    let sql = "INSERT OR REPLACE INTO cores (space, kind, id, version, fence, deleted, body, expires, changed)
+               VALUES (?,?,?,?,?,?,?,?, (SELECT last FROM feed))";
+    let (deleted, body) = (body.is_none(), body.unwrap_or_default());
+    let expires = expires.map(Timestamp::as_microsecond);
+    let with = params![key.space.as_str(), key.kind, key.id, base.version, base.fence, deleted, body, expires];
+    db.prepare_cached(sql)?.execute(with).map(drop)
+}
+
+pub(crate) fn commit(db: &Connection, commit: &Commit) -> Result<Outcome, StoreError> {
+    let (key, of) = (&commit.key, params![commit.key.space.as_str(), commit.key.kind, commit.key.id, commit.id.bytes]);
+    let sql = "SELECT 1 FROM marks WHERE space=? AND kind=? AND id=? AND commit_id=?";
+    if stored(db.prepare_cached(sql).and_then(|mut it| it.exists(of)))? {
+        return Ok(Outcome::Already);
+    }
+    let present = stored(base(db, key))?;
+    if present != commit.base {
+        return Err(StoreError::Conflict);
+    }
+    let next = Base { version: present.version + 1, fence: present.fence };
+    match &commit.write {
+        Write::Put { body, claims, terms, timers, expires } => {
+            taken(db, key, claims)?;
+            stored(put(db, key, next, Some(body), *expires).and_then(|()| derive(db, key, claims, terms, timers)))?;
+        }
+        Write::Delete => stored(put(db, key, next, None, None).and_then(|()| derive(db, key, &[], &[], &[])))?,
+    }
+    // The outcome of a commit here is never unknown to a living caller: a mark is only for repetitions that may come.
+    if !commit.id.remember.is_zero() {
+        let remember = i64::try_from(commit.id.remember.as_micros()).unwrap_or(i64::MAX);
+        let until = commit.at.as_microsecond().saturating_add(remember);
+        let sql = "INSERT INTO marks (space, kind, id, commit_id, until) VALUES (?,?,?,?,?)";
+        let with = params![key.space.as_str(), key.kind, key.id, commit.id.bytes, until];
+        stored(db.prepare_cached(sql).and_then(|mut it| it.execute(with)))?;
+    }
+    for (place, envelope) in commit.events.iter().enumerate() {
+        let sql = "INSERT INTO outbox (part, space, kind, id, version, place, envelope) VALUES (?,?,?,?,?,?,?)";
+        let part = outbox_partition(key);
+        let with = params![part, key.space.as_str(), key.kind, key.id, next.version, place, envelope];
+        stored(db.prepare_cached(sql).and_then(|mut it| it.execute(with)))?;
+    }
+    Ok(Outcome::Done)
+}
+
+pub(crate) fn changes(db: &Connection, space: &Space, cursor: u64, limit: usize) -> Rows<Vec<Change>> {
+    let sql = "SELECT changed, kind, id, version FROM cores WHERE space=? AND changed>? ORDER BY changed LIMIT ?";
+    all(db, sql, params![space.as_str(), cursor, limit], |row| {
+        Ok(Change { cursor: row.get(0)?, key: key(space, row, 1, 2)?, version: row.get(3)? })
+    })
+}
+
+pub(crate) fn export(
+    db: &Connection,
+    space: &Space,
+    after: Option<&CoreKey>,
+    limit: usize,
+) -> Rows<Vec<(CoreKey, Core)>> {
+    let tx = db.unchecked_transaction()?;
+    let (kind, id) = after.map_or(("", ""), |key| (key.kind.as_str(), key.id.as_str()));
+    let sql =
+        "SELECT kind, id FROM cores WHERE space=? AND deleted=0 AND (kind, id) > (?, ?) ORDER BY kind, id LIMIT ?";
+    let keys = all(&tx, sql, params![space.as_str(), kind, id, limit], |row| key(space, row, 0, 1))?;
+    keys.into_iter().filter_map(|key| core(&tx, &key).map(|core| core.map(|core| (key, core))).transpose()).collect()
+}
+
+pub(crate) fn import(db: &Connection, key: &CoreKey, core: &Core) -> Result<(), StoreError> {
+    if stored(base(db, key))? > core.base {
+        return Err(StoreError::Conflict);
+    }
+    taken(db, key, &core.claims)?;
+    stored(put(db, key, core.base, Some(&core.body), core.expires))?;
+    stored(derive(db, key, &core.claims, &core.terms, &core.timers))
+}
+
+pub(crate) fn erase(db: &Connection, space: &Space) -> Result<u64, StoreError> {
+    for table in ["claims", "terms", "timers", "marks", "outbox"] {
+        stored(db.execute(&format!("DELETE FROM {table} WHERE space=?"), [space.as_str()]))?;
+    }
+    stored(db.execute("DELETE FROM cores WHERE space=?", [space.as_str()])).map(|count| count as u64)
+}
+
+pub(crate) fn due(db: &Connection, space: Option<&Space>, now: Timestamp, limit: usize) -> Rows<Vec<DueTimer>> {
+    let of = if space.is_some() { "space = ?1 AND" } else { "?1 IS NULL AND" };
+    let sql = format!(
+        "SELECT space, kind, id, name, due FROM timers WHERE {of} due <= ?2 ORDER BY due, space, kind, id LIMIT ?3"
+    );
+    let with = params![space.map(Space::as_str), now.as_microsecond(), limit];
+    let rows = all(db, &sql, with, |row| {
+        let timer = TimerKey { name: row.get(3)?, due: instant(row.get(4)?) };
+        Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, timer))
+    })?;
+    let due = |(space, kind, id, timer): (String, _, _, _)| {
+        Space::parse(&space).map(|space| DueTimer { key: CoreKey { space, kind, id }, timer })
+    };
+    Ok(rows.into_iter().filter_map(due).collect())
+}
+
+pub(crate) fn sweep(db: &Connection, now: Timestamp, limit: usize) -> Result<u64, StoreError> {
+    let now = now.as_microsecond();
+    stored(db.execute("DELETE FROM marks WHERE until < ?", [now]))?;
+    let sql = "SELECT space, kind, id FROM cores WHERE expires < ? LIMIT ?";
+    let ended =
+        stored(all(db, sql, params![now, limit], |row| Ok([row.get::<_, String>(0)?, row.get(1)?, row.get(2)?])))?;
+    for [space, kind, id] in &ended {
+        for table in ["claims", "terms", "timers", "cores"] {
+            let sql = format!("DELETE FROM {table} WHERE space=? AND kind=? AND id=?");
+            stored(db.execute(&sql, params![space, kind, id]))?;
+        }
+    }
+    Ok(ended.len() as u64)
+}
+
+pub(crate) fn lease(db: &Connection, part: u16, holder: &str, lasting: Duration) -> Result<Option<Epoch>, StoreError> {
+    let sql = "INSERT INTO leases (part, holder, epoch, until) VALUES (?1, ?2, 1, unixepoch('subsec') * 1000 + ?3)
+               ON CONFLICT (part) DO UPDATE SET holder = ?2, until = excluded.until,
+                 epoch = epoch + (holder <> ?2 OR until <= unixepoch('subsec') * 1000)
+               WHERE holder = ?2 OR until <= unixepoch('subsec') * 1000 RETURNING epoch";
+    let lasting = i64::try_from(lasting.as_millis()).unwrap_or(i64::MAX);
+    stored(db.query_row(sql, params![part, holder, lasting], |row| row.get(0)).optional())
+}
+
+pub(crate) fn pending(db: &Connection, part: u16, limit: usize) -> Rows<Vec<OutboxEvent>> {
+    let sql = "SELECT space, kind, id, version, place, envelope FROM outbox WHERE part=?
+               ORDER BY space, kind, id, version, place LIMIT ?";
+    let rows = all(db, sql, params![part, limit], |row| {
+        let parts = (row.get::<_, String>(0)?, row.get(1)?, row.get(2)?);
+        Ok((parts, row.get(3)?, row.get(4)?, row.get(5)?))
+    })?;
+    let event = |((space, kind, id), version, place, envelope): ((String, _, _), _, _, _)| {
+        Space::parse(&space).map(|space| OutboxEvent { key: CoreKey { space, kind, id }, version, place, envelope })
+    };
+    Ok(rows.into_iter().filter_map(event).collect())
+}
+
+pub(crate) fn relayed(db: &Connection, part: u16, epoch: Epoch, events: &[OutboxEvent]) -> Result<(), StoreError> {
+    let sql = "SELECT 1 FROM leases WHERE part=? AND epoch=? AND until > unixepoch('subsec') * 1000";
+    if !stored(db.prepare_cached(sql).and_then(|mut it| it.exists(params![part, epoch])))? {
+        return Err(StoreError::Conflict);
+    }
+    for event in events {
+        let sql = "DELETE FROM outbox WHERE part=? AND space=? AND kind=? AND id=? AND version=? AND place=?";
+        let CoreKey { space, kind, id } = &event.key;
+        let with = params![part, space.as_str(), kind, id, event.version, event.place];
+        stored(db.prepare_cached(sql).and_then(|mut it| it.execute(with)))?;
+    }
+    Ok(())
+}

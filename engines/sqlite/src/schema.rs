@@ -1,0 +1,52 @@
+//! The file: its pragmas and tables.
+
+use std::{path::Path, time::Duration};
+
+use rusqlite::Connection;
+
+/// A connection with the durability that commits promise.
+pub(crate) fn open(file: &Path) -> rusqlite::Result<Connection> {
+    let db = Connection::open(file)?;
+    db.busy_timeout(Duration::from_secs(5))?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "secure_delete", "ON")?;
+    db.set_prepared_statement_cache_capacity(64);
+    Ok(db)
+}
+
+/// Names, terms and timers stand in the core as well, so that a commit knows what to take back.
+pub(crate) fn create(db: &Connection) -> rusqlite::Result<()> {
+    db.execute_batch(
+        "CREATE TABLE IF NOT EXISTS cores (
+           space TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, fence INTEGER NOT NULL,
+           deleted INTEGER NOT NULL, body BLOB NOT NULL, expires INTEGER, changed INTEGER NOT NULL,
+           PRIMARY KEY (space, kind, id)) WITHOUT ROWID;
+         CREATE UNIQUE INDEX IF NOT EXISTS cores_changed ON cores (changed);
+         CREATE INDEX IF NOT EXISTS cores_feed ON cores (space, changed);
+         CREATE INDEX IF NOT EXISTS cores_expires ON cores (expires) WHERE expires IS NOT NULL;
+         CREATE TABLE IF NOT EXISTS feed (last INTEGER NOT NULL);
+         INSERT INTO feed SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM feed);
+         CREATE TABLE IF NOT EXISTS claims (space TEXT NOT NULL, claim TEXT NOT NULL, kind TEXT NOT NULL,
+           id TEXT NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (space, claim)) WITHOUT ROWID;
+         CREATE INDEX IF NOT EXISTS claims_of ON claims (space, kind, id);
+         CREATE TABLE IF NOT EXISTS terms (space TEXT NOT NULL, kind TEXT NOT NULL, idx TEXT NOT NULL,
+           value TEXT NOT NULL, sort TEXT NOT NULL, id TEXT NOT NULL, place INTEGER NOT NULL,
+           PRIMARY KEY (space, kind, idx, value, sort, id)) WITHOUT ROWID;
+         CREATE INDEX IF NOT EXISTS terms_of ON terms (space, kind, id);
+         CREATE TABLE IF NOT EXISTS timers (space TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL,
+           name TEXT NOT NULL, due INTEGER NOT NULL, place INTEGER NOT NULL,
+           PRIMARY KEY (space, kind, id, name)) WITHOUT ROWID;
+         CREATE INDEX IF NOT EXISTS timers_due ON timers (due);
+         CREATE INDEX IF NOT EXISTS timers_space_due ON timers (space, due);
+         CREATE TABLE IF NOT EXISTS marks (space TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL,
+           commit_id BLOB NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (space, kind, id, commit_id)) WITHOUT ROWID;
+         CREATE INDEX IF NOT EXISTS marks_until ON marks (until);
+         CREATE TABLE IF NOT EXISTS outbox (part INTEGER NOT NULL, space TEXT NOT NULL, kind TEXT NOT NULL,
+           id TEXT NOT NULL, version INTEGER NOT NULL, place INTEGER NOT NULL, envelope BLOB NOT NULL,
+           PRIMARY KEY (part, space, kind, id, version, place)) WITHOUT ROWID;
+         CREATE INDEX IF NOT EXISTS outbox_space ON outbox (space);
+         CREATE TABLE IF NOT EXISTS leases (part INTEGER PRIMARY KEY, holder TEXT NOT NULL, epoch INTEGER NOT NULL,
+           until INTEGER NOT NULL);",
+    )
+}

@@ -1,0 +1,82 @@
+//! The one writer: takes what waits, runs each in a savepoint of its own, flushes once for all, then answers.
+
+use std::{sync::mpsc, thread};
+
+use rusqlite::Connection;
+use store::StoreError;
+use tokio::sync::oneshot;
+
+use crate::unavailable;
+
+/// The most that one flush carries, so that the first of a group does not wait for ever.
+const GROUP: usize = 256;
+/// How many may wait before senders are held back.
+const QUEUE: usize = 1_024;
+
+/// Runs in the open transaction; what it returns answers once the flush is done (or failed).
+type Job = Box<dyn FnOnce(&Connection) -> Answer + Send>;
+type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+pub(crate) struct Writer(mpsc::SyncSender<Job>);
+
+impl Writer {
+    pub(crate) fn start(db: Connection) -> Result<Self, StoreError> {
+        let (sender, receiver) = mpsc::sync_channel::<Job>(QUEUE);
+        let write = move || {
+            while let Ok(first) = receiver.recv() {
+                let group: Vec<Job> = std::iter::once(first).chain(receiver.try_iter().take(GROUP - 1)).collect();
+                write_group(&db, group);
+            }
+        };
+        let spawned = thread::Builder::new().name("sqlite-writer".to_owned()).spawn(write);
+        spawned.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(Self(sender))
+    }
+
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let stopped = || StoreError::Unavailable("the writer has stopped".to_owned());
+        let (sender, answer) = oneshot::channel();
+        let job: Job = Box::new(move |db| {
+            let outcome = in_savepoint(db, work);
+            Box::new(move |flushed| {
+                // Who no longer waits has no use for the answer.
+                drop(sender.send(flushed.and(outcome)));
+            })
+        });
+        // The queue is bounded: when it is full the sender waits off the runtime's threads.
+        match self.0.try_send(job) {
+            Ok(()) => {}
+            Err(mpsc::TrySendError::Full(job)) => {
+                let queue = self.0.clone();
+                let sent = tokio::task::spawn_blocking(move || queue.send(job)).await;
+                sent.map_err(|_| stopped())?.map_err(|_| stopped())?;
+            }
+            Err(mpsc::TrySendError::Disconnected(_)) => return Err(stopped()),
+        }
+        answer.await.map_err(|_| stopped())?
+    }
+}
+
+fn write_group(db: &Connection, group: Vec<Job>) {
+    let begun = db.execute_batch("BEGIN IMMEDIATE");
+    let answers: Vec<Answer> = group.into_iter().map(|job| job(db)).collect();
+    let flushed = begun.and_then(|()| db.execute_batch("COMMIT"));
+    if flushed.is_err() {
+        // Nothing of the group is stored; a failing rollback means that there was no transaction.
+        drop(db.execute_batch("ROLLBACK"));
+    }
+    for answer in answers {
+        answer(flushed.as_ref().map(|&()| ()).map_err(unavailable));
+    }
+}
+
+fn in_savepoint<T>(db: &Connection, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    db.execute_batch("SAVEPOINT job").map_err(|error| unavailable(&error))?;
+    let outcome = work(db);
+    let end = if outcome.is_ok() { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" };
+    db.execute_batch(end).map_err(|error| unavailable(&error))?;
+    outcome
+}
