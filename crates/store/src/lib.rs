@@ -6,8 +6,10 @@
 
 pub mod contract;
 pub mod model;
+pub mod parts;
 pub mod port;
 
+pub use parts::Parts;
 pub use port::{
     Base, Change, ClaimKey, Commit, CommitId, Core, CoreKey, DueTimer, Engine, Epoch, Hit, Kind, Outbox, OutboxEvent,
     Outcome, Scan, Space, StoreError, TermKey, TimerKey, Upkeep, Write,

@@ -2,6 +2,7 @@
 //! works in scopes of its own, so the suite can run on a server that holds other data.
 
 mod cores;
+mod crash;
 mod derived;
 mod oracle;
 mod races;
@@ -18,9 +19,12 @@ use crate::port::{
     TimerKey, Upkeep, Write,
 };
 
+pub use crash::Mortal;
+
 /// The engine under test, through each of its ports.
 #[derive(Clone)]
 pub struct Subject {
+    mortal: Option<Arc<dyn Mortal>>,
     /// Cores.
     pub engine: Arc<dyn Engine>,
     /// Timers, sweep, repair.
@@ -33,8 +37,29 @@ impl Subject {
     /// A subject from one type that implements all three ports.
     pub fn new<E: Engine + Upkeep + Outbox>(engine: E) -> Self {
         let engine = Arc::new(engine);
-        Self { engine: engine.clone(), upkeep: engine.clone(), outbox: engine }
+        Self { mortal: None, engine: engine.clone(), upkeep: engine.clone(), outbox: engine }
     }
+
+    /// A subject that can die between two writes.
+    pub fn mortal<E: Engine + Upkeep + Outbox + Mortal>(engine: E) -> Self {
+        let engine = Arc::new(engine);
+        Self { mortal: Some(engine.clone()), engine: engine.clone(), upkeep: engine.clone(), outbox: engine }
+    }
+}
+
+/// Where the server under test listens, from the environment. A test whose server is not there returns at once, and says
+/// so in the file that `FREEHOLD_SKIPS` names, so that the totals count it as skipped and not as passed.
+#[expect(clippy::disallowed_methods, reason = "servers under test are named by the environment")]
+pub fn server(variable: &str) -> Option<String> {
+    let variable_of = |name: &str| std::env::var(name).ok();
+    let address = variable_of(variable);
+    if let (None, Some(skips)) = (&address, variable_of("FREEHOLD_SKIPS")) {
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(skips);
+        let line = format!("{variable} names no server\n");
+        // A list that cannot be written leaves the test counted as passed; nothing is hidden by stopping here.
+        drop(file.and_then(|mut file| std::io::Write::write_all(&mut file, line.as_bytes())));
+    }
+    address
 }
 
 /// Runs every check; the first that fails panics with what was promised.
@@ -59,6 +84,7 @@ pub async fn run(subject: &Subject) {
     races::no_update_is_lost(subject).await;
     races::no_hit_comes_twice_while_writers_write(subject).await;
     races::relays_keep_the_order_under_slow_writers(subject).await;
+    crash::a_crash_leaves_old_or_new(subject).await;
     for seed in 1..=3 {
         oracle::agrees_with_the_model(subject, seed).await;
     }
