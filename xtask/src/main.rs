@@ -7,8 +7,10 @@ mod graph;
 mod licences;
 mod places;
 mod reasons;
+mod servers;
 mod sizes;
 mod spdx;
+mod test;
 
 use std::process::ExitCode;
 
@@ -30,6 +32,12 @@ enum Command {
     Sizes,
     /// Licences, duplicate versions, and the reason for each dependency
     Licences,
+    /// Every test, with the servers it needs; under CI=true a skipped one is a failure
+    Test {
+        /// Fail when a test is skipped
+        #[arg(long, env = "CI")]
+        strict: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -37,6 +45,7 @@ fn main() -> ExitCode {
         Command::Graph => graph::run(),
         Command::Sizes => sizes::run(),
         Command::Licences => licences::run(),
+        Command::Test { strict } => test::run(strict),
     };
     match outcome {
         Ok(Verdict::Good) => ExitCode::SUCCESS,

@@ -29,3 +29,11 @@ pub(crate) fn folder(package: &cargo_metadata::Package) -> String {
     let dir = package.manifest_path.parent().map_or(root(), cargo_metadata::camino::Utf8Path::as_std_path);
     dir.strip_prefix(root()).unwrap_or(dir).to_string_lossy().into_owned()
 }
+
+/// Where downloads of the tests' servers are kept between runs.
+#[expect(clippy::disallowed_methods, reason = "a developer's command is configured by its environment")]
+pub(crate) fn cache() -> Result<std::path::PathBuf> {
+    let cache = std::env::var("FREEHOLD_CACHE").map(std::path::PathBuf::from);
+    let home = || std::env::var("HOME").map(|home| Path::new(&home).join(".cache/freehold"));
+    Ok(cache.or_else(|_| home())?)
+}

@@ -58,8 +58,8 @@ const TAKE_OVER: &str = "UPDATE claims SET okind=?, oid=?, bv=?, bf=? WHERE spac
     IF okind=? AND oid=? AND bv=? AND bf=?";
 const FENCE: &str = "UPDATE cores SET fence=? WHERE space=? AND kind=? AND id=? IF version=? AND fence=?";
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+pub(crate) fn hex(bytes: &[u8; 16]) -> String {
+    uuid::Uuid::from_bytes(*bytes).simple().to_string()
 }
 
 fn plain(base: Base) -> [Value; 2] {

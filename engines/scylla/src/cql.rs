@@ -20,21 +20,15 @@ use store::StoreError;
 
 pub(crate) type Value = Option<CqlValue>;
 
-pub(crate) fn text(value: &str) -> Value {
-    Some(CqlValue::Text(value.to_owned()))
+/// Values to bind, in order.
+macro_rules! bind_as {
+    ($($name:ident, $variant:ident, $from:ty;)*) => {$(
+        pub(crate) fn $name(value: $from) -> Value {
+            Some(CqlValue::$variant(value.into()))
+        }
+    )*};
 }
-
-pub(crate) fn big(value: i64) -> Value {
-    Some(CqlValue::BigInt(value))
-}
-
-pub(crate) fn int(value: i32) -> Value {
-    Some(CqlValue::Int(value))
-}
-
-pub(crate) fn blob(value: Vec<u8>) -> Value {
-    Some(CqlValue::Blob(value))
-}
+bind_as! { text, Text, &str; big, BigInt, i64; int, Int, i32; blob, Blob, Vec<u8>; }
 
 /// A row, read by column.
 pub(crate) struct Columns(Row);

@@ -118,13 +118,16 @@ impl ScyllaEngine {
         Err(StoreError::Unavailable("the core changes while it is imported".to_owned()))
     }
 
-    /// Removes a core with its rows, tombstone included. `false` where it moved on.
+    /// Removes a core with its rows, tombstone included. `false` where it moved on. A raised fence stays for a day:
+    /// without it, a creation that stalled for the core's whole life could land now, or take back a name.
     pub(crate) async fn remove(&self, key: &CoreKey, state: &State) -> Result<bool, StoreError> {
-        let unset = "UPDATE cores SET version=NULL, fence=NULL, deleted=NULL, body=NULL, parts=NULL, expires=NULL,
+        let unset =
+            "UPDATE cores USING TTL 86400 SET version=NULL, fence=?, deleted=NULL, body=NULL, parts=NULL, expires=NULL,
                      incarnation=NULL WHERE space=? AND kind=? AND id=? IF version=? AND fence=?";
         let events = "DELETE FROM cores WHERE space=? AND kind=? AND id=? AND rt='e'";
         let marks = "DELETE FROM cores WHERE space=? AND kind=? AND id=? AND rt='m'";
-        let guarded = [of(key), guard(state.base).to_vec()].concat();
+        let fence = big(i64::from(state.base.fence) + 1);
+        let guarded = [vec![fence], of(key), guard(state.base).to_vec()].concat();
         let batch = vec![(unset, guarded), (events, of(key)), (marks, of(key))];
         let removed = self.cql.all_or_nothing(&batch).await?;
         if removed {
@@ -142,10 +145,10 @@ impl ScyllaEngine {
             }
             for key in keys {
                 let mut state = self.state(&key).await?;
-                while state.base != Base::default() && !self.remove(&key, &state).await? {
+                while state.base.version > 0 && !self.remove(&key, &state).await? {
                     state = self.state(&key).await?;
                 }
-                if state.base == Base::default() {
+                if state.base.version == 0 {
                     // Only its entry is left, of a removal that was cut short.
                     let stale = State { incarnation: self.clock.now().as_microsecond(), ..State::default() };
                     self.forget(&key, &stale).await?;

@@ -24,7 +24,7 @@ use store::{Base, Change, ClaimKey, Commit, Core, CoreKey, Engine, Hit, Outcome,
 use crate::cql::{Cql, big};
 
 /// How long a repairer leaves a marker alone, at the least: writers look at the age of their slot against it.
-pub const GRACE: Duration = Duration::from_secs(60);
+pub const GRACE: Duration = Duration::from_mins(1);
 
 /// One keyspace as an engine of the store.
 pub struct ScyllaEngine {

@@ -86,8 +86,7 @@ async fn dies(subject: &Subject, mortal: &dyn Mortal, life: Life, writes: u32) -
         assert_eq!(seen.as_ref().map(|core| &core.body), before.as_ref().map(|core| &core.body), "old, {at}");
     }
     names_are_believed(subject, &space, seen.as_ref(), &at).await;
-    let now = SystemClock.now() + Duration::from_secs(1);
-    subject.upkeep.repair(now, Duration::ZERO).await.expect("repairs");
+    subject.upkeep.repair(SystemClock.now(), Duration::ZERO).await.expect("repairs");
     let seen = subject.engine.get(draft.key()).await.expect("answers");
     names_are_believed(subject, &space, seen.as_ref(), &at).await;
     lookups_agree(subject, &space, seen.as_ref(), &at).await;
@@ -97,6 +96,11 @@ async fn dies(subject: &Subject, mortal: &dyn Mortal, life: Life, writes: u32) -
             let base = rival.done(subject).await;
             Draft::delete(&space, &format!("rival {name}"), base).done(subject).await;
         }
+    }
+    if !landed && writes > 0 && !matches!(life, Life::Refused) {
+        // A stalled writer is not a dead one: whoever repaired has decided against it for good.
+        let late = draft.send(subject).await;
+        assert!(matches!(late, Err(StoreError::Conflict)), "a writer that wakes after the repair, {at}: {late:?}");
     }
     let outcome = again(subject, &draft).await;
     let told = texts(&drain(subject, &[&space]).await);

@@ -1,0 +1,71 @@
+//! The servers that tests run against: each on free ports and in a folder of its own, stopped by its process id.
+
+use std::{
+    net::{Ipv4Addr, TcpListener},
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::places;
+
+/// One started server.
+pub(crate) struct Server {
+    /// The variable that names it to the tests, and its address.
+    pub(crate) variable: (&'static str, String),
+    process: String,
+    folder: PathBuf,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // One that ended by itself is no reason to leave the others running.
+        drop(Command::new("kill").arg(&self.process).stderr(Stdio::null()).status());
+        drop(std::fs::remove_dir_all(&self.folder));
+    }
+}
+
+/// A port with two more free ones after it.
+fn ports() -> Result<u16> {
+    for _ in 0..100 {
+        let first = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let port = first.local_addr()?.port();
+        let free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+        if port < 65_000 && free(port + 1) && free(port + 2) {
+            return Ok(port);
+        }
+    }
+    anyhow::bail!("no three free ports in a row")
+}
+
+fn start(name: &str, variable: &'static str, address: impl Fn(u16) -> String) -> Result<Server> {
+    let port = ports()?;
+    // Not below a home directory: PostgreSQL's own user must be able to enter it.
+    let folder = PathBuf::from(format!("/tmp/freehold-test-{name}-{}", std::process::id()));
+    let script = places::root().join("xtask/servers").join(format!("{name}.sh"));
+    let mut command = Command::new(script);
+    command.arg(places::cache()?).arg(&folder).arg(port.to_string());
+    let output = command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot run {name}.sh"))?;
+    let process = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let server = Server { variable: (variable, address(port)), process, folder };
+    ensure!(output.status.success() && !server.process.is_empty(), "{name}.sh did not start a server");
+    Ok(server)
+}
+
+/// Starts what can be started here; the second part says what cannot, and why.
+pub(crate) fn start_all() -> (Vec<Server>, Vec<String>) {
+    let postgres =
+        start("postgres", "FREEHOLD_TEST_POSTGRES", |port| format!("postgresql://postgres@127.0.0.1:{port}/postgres"));
+    let cassandra = start("cassandra", "FREEHOLD_TEST_CQL", |port| format!("127.0.0.1:{port}"));
+    let mailpit = start("mailpit", "FREEHOLD_TEST_MAILPIT", |port| format!("127.0.0.1:{port}"));
+    let mut servers = Vec::new();
+    let mut missing = Vec::new();
+    for server in [postgres, cassandra, mailpit] {
+        match server {
+            Ok(server) => servers.push(server),
+            Err(error) => missing.push(format!("{error:#}")),
+        }
+    }
+    (servers, missing)
+}
