@@ -28,6 +28,7 @@ pub(super) async fn scans_are_ordered_and_paged(subject: &Subject) {
             let Some(last) = next.last().cloned() else { break };
             after = Some(last);
             seen.extend(next);
+            assert!(seen.len() <= expected.len(), "pages come to an end");
         }
         assert_eq!(seen, expected, "pages join without gap or overlap");
     }
