@@ -35,6 +35,30 @@ impl<E: Event> From<E> for AnyEvent {
     }
 }
 
+/// What a rule says happened: nothing, one event, or several.
+pub trait Happened {
+    /// The events, in order.
+    fn events(self) -> Vec<AnyEvent>;
+}
+
+impl Happened for () {
+    fn events(self) -> Vec<AnyEvent> {
+        Vec::new()
+    }
+}
+
+impl Happened for Vec<AnyEvent> {
+    fn events(self) -> Vec<AnyEvent> {
+        self
+    }
+}
+
+impl<E: Event> Happened for E {
+    fn events(self) -> Vec<AnyEvent> {
+        vec![self.into()]
+    }
+}
+
 /// An event in the log (CloudEvents 1.0, JSON format, with the extension attributes of this platform).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Envelope {

@@ -5,12 +5,15 @@
 //! which every engine runs against a real server.
 
 pub mod contract;
+pub mod envelope;
 pub mod model;
 pub mod parts;
 pub mod port;
+mod typed;
 
 pub use parts::Parts;
 pub use port::{
     Base, Change, ClaimKey, Commit, CommitId, Core, CoreKey, DueTimer, Engine, Epoch, Hit, Kind, Outbox, OutboxEvent,
     Outcome, Scan, Space, StoreError, TermKey, TimerKey, Upkeep, Write,
 };
+pub use typed::{Listed, Loaded, Page, Scoped, Store};

@@ -1,6 +1,8 @@
 //! The aggregate store on SQLite: WAL, durable commits (`synchronous=FULL`), one writer thread that groups commits into
 //! one flush, and many readers.
 
+mod keys;
+mod log;
 mod rows;
 mod schema;
 mod writer;
@@ -19,6 +21,7 @@ use store::{
     Space, StoreError, Upkeep,
 };
 
+pub use keys::SqliteKeys;
 use writer::Writer;
 
 /// One SQLite file as an engine of the store.

@@ -48,5 +48,6 @@ pub(crate) fn create(db: &Connection) -> rusqlite::Result<()> {
          CREATE INDEX IF NOT EXISTS outbox_space ON outbox (space);
          CREATE TABLE IF NOT EXISTS leases (part INTEGER PRIMARY KEY, holder TEXT NOT NULL, epoch INTEGER NOT NULL,
            until INTEGER NOT NULL);",
-    )
+    )?;
+    db.execute_batch(crate::log::TABLES)
 }

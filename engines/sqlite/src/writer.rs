@@ -14,17 +14,36 @@ const GROUP: usize = 256;
 const QUEUE: usize = 1_024;
 
 /// Runs in the open transaction; what it returns answers once the flush is done (or failed).
-type Job = Box<dyn FnOnce(&Connection) -> Answer + Send>;
+type Grouped = Box<dyn FnOnce(&Connection) -> Answer + Send>;
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
+enum Job {
+    Grouped(Grouped),
+    /// Runs between two transactions.
+    Alone(Box<dyn FnOnce(&Connection) + Send>),
+}
+
 pub(crate) struct Writer(mpsc::SyncSender<Job>);
+
+fn stopped() -> StoreError {
+    StoreError::Unavailable("the writer has stopped".to_owned())
+}
 
 impl Writer {
     pub(crate) fn start(db: Connection) -> Result<Self, StoreError> {
         let (sender, receiver) = mpsc::sync_channel::<Job>(QUEUE);
         let write = move || {
             while let Ok(first) = receiver.recv() {
-                let group: Vec<Job> = std::iter::once(first).chain(receiver.try_iter().take(GROUP - 1)).collect();
+                let mut group = Vec::new();
+                for job in std::iter::once(first).chain(receiver.try_iter().take(GROUP - 1)) {
+                    match job {
+                        Job::Grouped(job) => group.push(job),
+                        Job::Alone(job) => {
+                            write_group(&db, std::mem::take(&mut group));
+                            job(&db);
+                        }
+                    }
+                }
                 write_group(&db, group);
             }
         };
@@ -37,15 +56,30 @@ impl Writer {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let stopped = || StoreError::Unavailable("the writer has stopped".to_owned());
         let (sender, answer) = oneshot::channel();
-        let job: Job = Box::new(move |db| {
+        let job: Grouped = Box::new(move |db| {
             let outcome = in_savepoint(db, work);
             Box::new(move |flushed| {
                 // Who no longer waits has no use for the answer.
                 drop(sender.send(flushed.and(outcome)));
             })
         });
+        self.send(Job::Grouped(job)).await?;
+        answer.await.map_err(|_| stopped())?
+    }
+
+    /// Runs what no transaction may surround.
+    pub(crate) async fn outside(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let (sender, answer) = oneshot::channel();
+        let job = Box::new(move |db: &Connection| drop(sender.send(work(db).map_err(|error| unavailable(&error)))));
+        self.send(Job::Alone(job)).await?;
+        answer.await.map_err(|_| stopped())?
+    }
+
+    async fn send(&self, job: Job) -> Result<(), StoreError> {
         // The queue is bounded: when it is full the sender waits off the runtime's threads.
         match self.0.try_send(job) {
             Ok(()) => {}
@@ -56,11 +90,14 @@ impl Writer {
             }
             Err(mpsc::TrySendError::Disconnected(_)) => return Err(stopped()),
         }
-        answer.await.map_err(|_| stopped())?
+        Ok(())
     }
 }
 
-fn write_group(db: &Connection, group: Vec<Job>) {
+fn write_group(db: &Connection, group: Vec<Grouped>) {
+    if group.is_empty() {
+        return;
+    }
     let begun = db.execute_batch("BEGIN IMMEDIATE");
     let answers: Vec<Answer> = group.into_iter().map(|job| job(db)).collect();
     let flushed = begun.and_then(|()| db.execute_batch("COMMIT"));

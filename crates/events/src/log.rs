@@ -1,0 +1,71 @@
+//! The retained log as a port. It gives positions; everybody reads the log, nobody the outbox.
+
+use async_trait::async_trait;
+use kernel::{Scope, Timestamp};
+use serde::Serialize;
+
+/// Why the log did not do it.
+#[derive(Debug, thiserror::Error)]
+#[error("the log did not answer: {0}")]
+pub struct LogError(pub String);
+
+/// An event on its way into the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Unique: an event that comes again is not written again.
+    pub id: String,
+    /// The scope it belongs to, and goes with.
+    pub scope: Scope,
+    /// The sealed envelope, as JSON.
+    pub envelope: Vec<u8>,
+}
+
+/// An event in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logged {
+    /// Its position; they grow, and none is given out after a higher one was read.
+    pub position: u64,
+    /// The sealed envelope.
+    pub envelope: Vec<u8>,
+}
+
+/// An event that a reaction could not digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeadLetter {
+    /// The reader that failed.
+    pub reader: String,
+    /// The event's position.
+    pub position: u64,
+    /// Why, as the problem's code.
+    pub reason: String,
+    /// When it was given up.
+    pub at: Timestamp,
+}
+
+/// Keeps events in order, and how far each reader has come.
+#[async_trait]
+pub trait Log: Send + Sync + 'static {
+    /// Writes events, in this order; those whose id it knows are left out.
+    async fn append(&self, entries: Vec<Entry>) -> Result<(), LogError>;
+
+    /// Events after a position.
+    async fn read(&self, after: u64, limit: usize) -> Result<Vec<Logged>, LogError>;
+
+    /// How far a reader has come; 0 at first.
+    async fn position(&self, reader: &str) -> Result<u64, LogError>;
+
+    /// Remembers how far a reader has come.
+    async fn advance(&self, reader: &str, position: u64) -> Result<(), LogError>;
+
+    /// The position of the newest event.
+    async fn head(&self) -> Result<u64, LogError>;
+
+    /// Puts an event aside for a reader that cannot digest it.
+    async fn bury(&self, letter: DeadLetter) -> Result<(), LogError>;
+
+    /// Events that were put aside.
+    async fn buried(&self, limit: usize) -> Result<Vec<DeadLetter>, LogError>;
+
+    /// Removes the events of a scope.
+    async fn erase(&self, scope: Scope) -> Result<(), LogError>;
+}

@@ -1,0 +1,105 @@
+//! The retained log, in the file of the store.
+
+use async_trait::async_trait;
+use events::{DeadLetter, Entry, Log, LogError, Logged};
+use kernel::{Scope, Timestamp};
+use rusqlite::{OptionalExtension, params};
+
+use crate::{SqliteEngine, unavailable};
+
+pub(crate) const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS log (position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+      space TEXT NOT NULL, envelope BLOB NOT NULL);
+    CREATE INDEX IF NOT EXISTS log_space ON log (space);
+    CREATE TABLE IF NOT EXISTS readers (reader TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS buried (reader TEXT NOT NULL, position INTEGER NOT NULL, reason TEXT NOT NULL,
+      at INTEGER NOT NULL, PRIMARY KEY (reader, position)) WITHOUT ROWID;";
+
+fn failed(error: impl std::fmt::Display) -> LogError {
+    LogError(error.to_string())
+}
+
+impl SqliteEngine {
+    async fn log_write(
+        &self,
+        work: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<()> + Send + 'static,
+    ) -> Result<(), LogError> {
+        self.writer.run(move |db| work(db).map_err(|error| unavailable(&error))).await.map_err(failed)
+    }
+}
+
+#[async_trait]
+impl Log for SqliteEngine {
+    async fn append(&self, entries: Vec<Entry>) -> Result<(), LogError> {
+        self.log_write(move |db| {
+            let mut insert = db.prepare_cached("INSERT OR IGNORE INTO log (id, space, envelope) VALUES (?,?,?)")?;
+            for entry in &entries {
+                insert.execute(params![entry.id, entry.scope.to_string(), entry.envelope])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn read(&self, after: u64, limit: usize) -> Result<Vec<Logged>, LogError> {
+        let read = self.read(move |db| {
+            let sql = "SELECT position, envelope FROM log WHERE position > ? ORDER BY position LIMIT ?";
+            let mut statement = db.prepare_cached(sql)?;
+            let rows = statement
+                .query_map(params![after, limit], |row| Ok(Logged { position: row.get(0)?, envelope: row.get(1)? }))?;
+            rows.collect()
+        });
+        read.await.map_err(failed)
+    }
+
+    async fn position(&self, reader: &str) -> Result<u64, LogError> {
+        let reader = reader.to_owned();
+        let read = self.read(move |db| {
+            let sql = "SELECT position FROM readers WHERE reader=?";
+            db.prepare_cached(sql)?.query_row([reader], |row| row.get(0)).optional()
+        });
+        read.await.map(Option::unwrap_or_default).map_err(failed)
+    }
+
+    async fn advance(&self, reader: &str, position: u64) -> Result<(), LogError> {
+        let reader = reader.to_owned();
+        self.log_write(move |db| {
+            let sql = "INSERT OR REPLACE INTO readers (reader, position) VALUES (?,?)";
+            db.prepare_cached(sql)?.execute(params![reader, position]).map(drop)
+        })
+        .await
+    }
+
+    async fn head(&self) -> Result<u64, LogError> {
+        let read = self.read(|db| {
+            db.prepare_cached("SELECT coalesce(max(position), 0) FROM log")?.query_row([], |row| row.get(0))
+        });
+        read.await.map_err(failed)
+    }
+
+    async fn bury(&self, letter: DeadLetter) -> Result<(), LogError> {
+        self.log_write(move |db| {
+            let sql = "INSERT OR REPLACE INTO buried (reader, position, reason, at) VALUES (?,?,?,?)";
+            let at = letter.at.as_microsecond();
+            db.prepare_cached(sql)?.execute(params![letter.reader, letter.position, letter.reason, at]).map(drop)
+        })
+        .await
+    }
+
+    async fn buried(&self, limit: usize) -> Result<Vec<DeadLetter>, LogError> {
+        let read = self.read(move |db| {
+            let sql = "SELECT reader, position, reason, at FROM buried ORDER BY at DESC LIMIT ?";
+            let mut statement = db.prepare_cached(sql)?;
+            let rows = statement.query_map([limit], |row| {
+                let at = Timestamp::from_microsecond(row.get(3)?).unwrap_or(Timestamp::MAX);
+                Ok(DeadLetter { reader: row.get(0)?, position: row.get(1)?, reason: row.get(2)?, at })
+            })?;
+            rows.collect()
+        });
+        read.await.map_err(failed)
+    }
+
+    async fn erase(&self, scope: Scope) -> Result<(), LogError> {
+        self.log_write(move |db| db.execute("DELETE FROM log WHERE space=?", [scope.to_string()]).map(drop)).await
+    }
+}
