@@ -1,1 +1,8 @@
-//! freehold-contracts
+//! What contexts may know of each other: public events, use cases that other contexts call, and the permissions of
+//! those. Data only; who emits and who serves is named in each module.
+
+pub mod analytics;
+pub mod identity;
+pub mod notifications;
+pub mod tenants;
+pub mod users;
