@@ -12,6 +12,7 @@ pub struct UserActivityRecorded {
     /// Who, as a pseudonym of this tenant.
     pub person: String,
     /// When it happened.
+    #[schemars(with = "String")]
     pub at: Timestamp,
 }
 
