@@ -221,6 +221,15 @@ impl Cx {
         })
     }
 
+    /// The same act inside a tenant, for those who act across tenants: services in their reactions, and use cases of the
+    /// platform through [`Granted::within`].
+    pub fn within(&self, tenant: TenantId) -> Result<Self, Problem> {
+        match self.caller() {
+            Caller::Service { .. } => Ok(self.with(|inner| inner.scope = Scope::Tenant(tenant))),
+            _ => Err(self.refusal("acting inside a tenant")),
+        }
+    }
+
     /// The scope.
     pub fn scope(&self) -> Scope {
         self.0.scope
@@ -364,6 +373,14 @@ impl<U: UseCase> Granted<U> {
             Condition::Always => Ok(None),
             Condition::Own => self.cx.user().map(Some),
         }
+    }
+
+    /// Goes on inside a tenant, under the authority for a use case of the platform that names it.
+    pub fn within(&self, tenant: TenantId) -> Result<Cx, Problem> {
+        if U::SCOPE != ScopeKind::Platform {
+            return Err(Problem::internal(format!("{} belongs to one tenant", U::NAME)));
+        }
+        Ok(self.cx.with(|inner| inner.scope = Scope::Tenant(tenant)))
     }
 
     /// The plain context, to pass on to another context's use case.

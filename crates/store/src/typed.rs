@@ -22,7 +22,7 @@ use crate::{
 /// For how long a repeated write is known again: longer than any replay and than an `Idempotency-Key` counts.
 const REMEMBERED: Duration = Duration::from_hours(7 * 24);
 /// How often a rule is tried again on fresh state.
-const ATTEMPTS: u32 = 16;
+const ATTEMPTS: u32 = 40;
 
 /// The aggregate store of a context.
 #[derive(Clone)]
@@ -346,12 +346,17 @@ impl Scoped<'_> {
         id: &A::Id,
         mut rule: impl FnMut(&mut A) -> Result<H, Problem> + Send,
     ) -> Result<Loaded<A>, Problem> {
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             let mut it = self.load::<A>(id).await?;
             let events = rule(&mut it.aggregate)?.events();
             match self.commit(&it.aggregate, it.base, events, false).await {
                 Ok(base) => return Ok(Loaded { aggregate: it.aggregate, base }),
-                Err(StoreOrProblem::Conflict) => tokio::task::yield_now().await,
+                Err(StoreOrProblem::Conflict) => {
+                    // Each waits its own time, or the same ones meet again.
+                    let [random] = self.cx.random::<1>();
+                    let most = 1_u64 << attempt.min(6);
+                    tokio::time::sleep(Duration::from_millis(u64::from(random) % most)).await;
+                }
                 Err(other) => return Err(other.into()),
             }
         }

@@ -1,0 +1,29 @@
+//! What one may do with identities.
+
+use kernel::{Condition, DefaultRole, Permission, PermissionDecl};
+
+macro_rules! permissions {
+    ($($const:ident $name:literal $meaning:literal [$($role:ident $condition:ident)*];)*) => {
+        $(pub(crate) const $const: Permission = Permission::new($name);)*
+        /// All that this context declares, with those of its contracts.
+        pub(crate) const ALL: &[PermissionDecl] = &[
+            contracts::identity::AUTHENTICATE,
+            $(PermissionDecl {
+                permission: $const,
+                meaning: $meaning,
+                held_by: &[$((DefaultRole::$role, Condition::$condition)),*],
+            },)*
+        ];
+    };
+}
+
+permissions! {
+    SIGN_IN "identity.session.create" "sign in, and see the pages for it" [Visitor Always Person Always Operator Always];
+    OWN "identity.self.update" "see and change one's own sign-in: sessions, second factor" [Person Own];
+    INVITE "identity.user.invite" "invite people" [Admin Always];
+    ROLES_READ "identity.role.read" "see who has which role" [Member Always];
+    ROLES_UPDATE "identity.role.update" "give people roles and take them" [Owner Always];
+    CLIENT_UPDATE "identity.client.update" "register programs that people sign in to" [Owner Always];
+    CLAIM "identity.installation.claim" "become the operator of a new installation" [Visitor Always];
+    OPERATE "identity.operator.self" "see one's own account as an operator" [Operator Always];
+}

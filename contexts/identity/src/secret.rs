@@ -1,0 +1,20 @@
+//! Secrets that are given out once and stored only as hashes: `prefix_id.secret`.
+
+use kernel::Cx;
+use ring::digest::{SHA256, digest};
+use subtle::ConstantTimeEq;
+
+/// 32 random bytes as text.
+pub(crate) fn fresh(cx: &Cx) -> String {
+    data_encoding::BASE64URL_NOPAD.encode(&cx.random::<32>())
+}
+
+/// What is stored of a secret. A plain hash is enough for 256 random bits.
+pub(crate) fn hash(secret: &str) -> String {
+    data_encoding::BASE64URL_NOPAD.encode(digest(&SHA256, secret.as_bytes()).as_ref())
+}
+
+/// Whether a secret is the one of a hash, in constant time.
+pub(crate) fn matches(secret: &str, stored: &str) -> bool {
+    hash(secret).as_bytes().ct_eq(stored.as_bytes()).into()
+}
