@@ -1,2 +1,59 @@
-//! freehold
-fn main() {}
+//! The command line of Freehold. `freehold up`, which is the default, runs everything in one process.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks through its output")]
+
+mod config;
+mod doctor;
+mod mail;
+mod platform;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use config::{Config, Overrides};
+
+/// Sign-in, users, tenants, notifications and analytics for a start-up, in one process.
+#[derive(Parser)]
+#[command(name = "freehold", version)]
+struct Arguments {
+    #[command(flatten)]
+    overrides: Overrides,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs everything (the default)
+    Up,
+    /// Looks for what would keep it from running, and says what to do
+    Doctor,
+    /// Shows the effective configuration, and where each value comes from
+    Config,
+    /// Prints the OpenAPI document
+    Openapi,
+}
+
+fn main() -> ExitCode {
+    // One provider for all TLS in the process, before anything can ask for one.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        eprintln!("error: a TLS provider was installed before");
+        return ExitCode::FAILURE;
+    }
+    let arguments = Arguments::parse();
+    let outcome = Config::load(&arguments.overrides).map_err(anyhow::Error::from).and_then(|config| {
+        match arguments.command.unwrap_or(Command::Up) {
+            Command::Up => platform::run(config),
+            Command::Doctor => Ok(doctor::run(&config)),
+            Command::Config => {
+                print!("{}", config.explained());
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Openapi => platform::print_openapi(config),
+        }
+    });
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

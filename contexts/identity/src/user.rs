@@ -118,7 +118,6 @@ impl User {
         (self.failures, self.locked_until) = (0, None);
     }
 
-
     pub(crate) fn assign(&mut self, roles: Vec<DefaultRole>) -> Result<RoleAssigned, Problem> {
         if roles.is_empty() || !roles.iter().all(|role| role.assignable()) {
             return Err(Problem::invalid_field("/roles", "expected at least one of: member, admin, owner"));

@@ -27,6 +27,9 @@ use quota::{ResourceQuota, SEATS};
 use store::Store;
 use tenant::Tenant;
 
+/// What this context declares.
+pub const PERMISSIONS: &[kernel::PermissionDecl] = permissions::ALL;
+
 /// What is kept of a tenant outside the aggregate store (events, facts), and goes with it.
 #[async_trait]
 pub trait Remains: Send + Sync + 'static {
@@ -81,7 +84,7 @@ pub fn context(store: Store, remains: Arc<dyn Remains>) -> Context {
         })
     };
     let (erased, confirmed, ended) = (Arc::clone(&it), Arc::clone(&it), Arc::clone(&it));
-    Context::new("tenants", permissions::ALL)
+    Context::new("tenants", PERMISSIONS)
         .route::<SignUp, _>(Method::POST, "/v1/sign-up", &it)
         .route::<ListTenants, _>(Method::GET, "/v1/tenants", &it)
         .route::<SuspendTenant, _>(Method::POST, "/v1/tenants/{tenant}/suspend", &it)

@@ -1,0 +1,213 @@
+//! The composition: engines, contexts, gateway, in one process. The only place that knows all of them.
+
+use std::{fs::File, process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use async_trait::async_trait;
+use axum::{Router, extract::ConnectInfo, routing::get};
+use events::{Log, Reactions, Relay, Services, Timers};
+use gateway::Gateway;
+use kernel::{Calls, Catalogue, Context, Problem, Scope, cx::Ambient};
+use keys::{Keyring, Keys};
+use mesh::Registry;
+use sqlite::{SqliteEngine, SqliteKeys};
+use store::Store;
+use tokio::{net::TcpListener, sync::Notify};
+
+use crate::{config::Config, mail};
+
+/// How long requests that run may take to end once it is told to stop.
+const DRAIN: Duration = Duration::from_secs(4);
+
+/// All that runs.
+struct Platform {
+    contexts: Arc<Vec<Context>>,
+    router: Router,
+    engine: Arc<SqliteEngine>,
+    store: Store,
+    services: Services,
+    /// Held while the process runs, so that no second one opens the same data.
+    _lock: File,
+}
+
+/// Events that are kept outside the aggregate store.
+struct Remains(Arc<SqliteEngine>);
+
+#[async_trait]
+impl tenants::Remains for Remains {
+    async fn erase(&self, scope: Scope) -> Result<(), Problem> {
+        Log::erase(self.0.as_ref(), scope).await.map_err(Problem::internal)
+    }
+}
+
+fn lock(config: &Config) -> Result<File> {
+    let folder = config.data.display();
+    std::fs::create_dir_all(&config.data).with_context(|| format!("cannot create the data folder {folder}"))?;
+    let file = File::create(config.data.join("lock")).with_context(|| format!("cannot write to {folder}"))?;
+    if file.try_lock().is_err() {
+        bail!("another process uses {folder}: stop it, or choose another folder with --data");
+    }
+    Ok(file)
+}
+
+fn contexts(
+    store: &Store,
+    calls: &Calls,
+    catalogue: &Arc<Catalogue>,
+    config: &Config,
+    remains: Remains,
+) -> Result<Vec<Context>> {
+    let settings = identity::Settings {
+        scheme: config.scheme.clone(),
+        host: config.host.clone(),
+        port: config.port(),
+        hashing: std::thread::available_parallelism().map_or(2, usize::from),
+    };
+    Ok(vec![
+        tenants::context(store.clone(), Arc::new(remains)),
+        identity::context(store.clone(), calls.clone(), Arc::clone(catalogue), settings),
+        notifications::context(store.clone(), mail::channel(config)?),
+    ])
+}
+
+fn catalogue() -> Arc<Catalogue> {
+    let all = [tenants::PERMISSIONS, identity::PERMISSIONS, notifications::PERMISSIONS];
+    Arc::new(Catalogue::new(all.into_iter().flatten().copied()))
+}
+
+impl Platform {
+    fn open(config: &Config) -> Result<Self> {
+        let lock = lock(config)?;
+        let ambient = Ambient::system();
+        let keyring = Keyring::open(&config.data.join("keyring"), ambient.entropy.as_ref()).context("the keyring")?;
+        let wrapped = SqliteKeys::open(&config.data.join("keys.sqlite")).context("the keys")?;
+        let keys = Keys::new(keyring, Arc::new(wrapped), Arc::clone(&ambient.entropy));
+        let engine = Arc::new(SqliteEngine::open(&config.data.join("store.sqlite")).context("the store")?);
+        let store = Store::new(engine.clone(), keys);
+        let (registry, catalogue) = (Registry::new(), catalogue());
+        let calls = registry.calls();
+        let contexts = contexts(&store, &calls, &catalogue, config, Remains(engine.clone()))?;
+        registry.mount(&contexts);
+        let settings = gateway::Settings { host: config.host.clone(), per_second: config.rate };
+        let services = Services::new(Arc::clone(&catalogue), ambient.clone());
+        let edge: Arc<dyn web::Edge> = Arc::new(Gateway::new(settings, calls, catalogue, ambient));
+        let document = web::document(&contexts, env!("CARGO_PKG_VERSION")).to_string();
+        let openapi = move || {
+            let document = document.clone();
+            async move { ([(http::header::CONTENT_TYPE, "application/json")], document) }
+        };
+        let router = web::router(&contexts, &edge)?
+            .route("/openapi.json", get(openapi))
+            .route("/livez", get(|| async { "alive" }))
+            .layer(axum::middleware::map_request(with_peer));
+        Ok(Self { contexts: Arc::new(contexts), router, engine, store, services, _lock: lock })
+    }
+
+    /// Relay, reactions and timers; they end when the process does.
+    fn follow(&self) {
+        let appended = Arc::new(Notify::new());
+        let holder = format!("process-{}", std::process::id());
+        let relay = Relay::new(self.engine.clone(), self.engine.clone(), holder, Arc::clone(&appended));
+        tokio::spawn(async move {
+            loop {
+                match relay.turn().await {
+                    Ok(0) => tokio::time::sleep(Duration::from_millis(20)).await,
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, "events wait: the relay cannot move them");
+                        tokio::time::sleep(Duration::from_millis(500)).await;
+                    }
+                }
+            }
+        });
+        for context in self.contexts.iter().filter(|context| !context.reactions.is_empty()) {
+            let keys = self.store.keys().clone();
+            let reactions =
+                Reactions::of(context, self.engine.clone(), keys, self.services.clone(), Arc::clone(&appended));
+            tokio::spawn(reactions.follow());
+        }
+        tokio::spawn(Timers::new(Arc::clone(&self.contexts), self.engine.clone(), self.services.clone()).follow());
+    }
+
+    async fn greet(&self, config: &Config) -> Result<()> {
+        let names: Vec<_> = self.contexts.iter().map(|context| context.name).collect();
+        println!("freehold {} listens on http://{}", env!("CARGO_PKG_VERSION"), config.listen);
+        println!("  contexts   {}", names.join(", "));
+        println!("  data       {}", config.data.display());
+        println!("  address    {}  (tenants: <subdomain>.{})", config.origin(), config.host);
+        match &config.smtp.host {
+            Some(host) => println!("  mail       {host}:{}", config.smtp.port),
+            None => println!("  mail       shown here: no mail server is set (smtp.host)"),
+        }
+        let cx = self.services.cx("freehold", Scope::Platform);
+        if !identity::is_claimed(&self.store, &cx).await? {
+            println!("\nBecome the operator: {}/claim?token={}", config.origin(), identity::claim_token(&self.store));
+        }
+        Ok(())
+    }
+}
+
+/// The address of the connection, under a type that the gateway knows.
+async fn with_peer(mut request: axum::extract::Request) -> axum::extract::Request {
+    let peer = request.extensions().get::<ConnectInfo<std::net::SocketAddr>>().map(|peer| peer.0);
+    if let Some(peer) = peer {
+        request.extensions_mut().insert(peer);
+    }
+    request
+}
+
+async fn told_to_stop() {
+    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(error) => {
+            tracing::error!(%error, "SIGTERM cannot be heard");
+            return;
+        }
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+async fn serve(config: Config) -> Result<ExitCode> {
+    telemetry::logs(&config.log, config.log_json);
+    // The port first: a second process says so before it looks at the data.
+    let listener = TcpListener::bind(config.listen).await;
+    let listener =
+        listener.with_context(|| format!("cannot listen on {}: choose another with --listen", config.listen))?;
+    let platform = Platform::open(&config)?;
+    platform.follow();
+    platform.greet(&config).await?;
+    let stop = Arc::new(Notify::new());
+    let stopping = Arc::clone(&stop);
+    let service = platform.router.clone().into_make_service_with_connect_info::<std::net::SocketAddr>();
+    let serving = axum::serve(listener, service).with_graceful_shutdown(async move { stopping.notified().await });
+    let serving = tokio::spawn(serving.into_future());
+    told_to_stop().await;
+    println!("stopping");
+    stop.notify_one();
+    if tokio::time::timeout(DRAIN, serving).await.is_err() {
+        tracing::warn!("requests that still ran were cut off");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs until it is told to stop.
+pub(crate) fn run(config: Config) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(serve(config));
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    outcome
+}
+
+/// Prints the OpenAPI document of an installation that keeps nothing.
+pub(crate) fn print_openapi(mut config: Config) -> Result<ExitCode> {
+    let folder = std::env::temp_dir().join(format!("freehold-openapi-{}", std::process::id()));
+    config.data.clone_from(&folder);
+    let platform = Platform::open(&config);
+    let printed =
+        platform.map(|platform| println!("{:#}", web::document(&platform.contexts, env!("CARGO_PKG_VERSION"))));
+    drop(std::fs::remove_dir_all(folder));
+    printed.map(|()| ExitCode::SUCCESS)
+}
