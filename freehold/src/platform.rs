@@ -66,12 +66,20 @@ fn contexts(
     Ok(vec![
         tenants::context(store.clone(), Arc::new(remains)),
         identity::context(store.clone(), calls.clone(), Arc::clone(catalogue), settings),
+        users::context(store.clone()),
         notifications::context(store.clone(), mail::channel(config)?),
+        console::context(calls.clone()),
     ])
 }
 
 fn catalogue() -> Arc<Catalogue> {
-    let all = [tenants::PERMISSIONS, identity::PERMISSIONS, notifications::PERMISSIONS];
+    let all = [
+        tenants::PERMISSIONS,
+        identity::PERMISSIONS,
+        users::PERMISSIONS,
+        notifications::PERMISSIONS,
+        console::PERMISSIONS,
+    ];
     Arc::new(Catalogue::new(all.into_iter().flatten().copied()))
 }
 
@@ -96,9 +104,12 @@ impl Platform {
             let document = document.clone();
             async move { ([(http::header::CONTENT_TYPE, "application/json")], document) }
         };
+        let front_edge = Arc::clone(&edge);
+        let front = move |request: axum::extract::Request| front(Arc::clone(&front_edge), request);
         let router = web::router(&contexts, &edge)?
             .route("/openapi.json", get(openapi))
             .route("/livez", get(|| async { "alive" }))
+            .route("/", get(front))
             .layer(axum::middleware::map_request(with_peer));
         Ok(Self { contexts: Arc::new(contexts), router, engine, store, services, _lock: lock })
     }
@@ -144,6 +155,16 @@ impl Platform {
             println!("\nBecome the operator: {}/claim?token={}", config.origin(), identity::claim_token(&self.store));
         }
         Ok(())
+    }
+}
+
+/// Where people begin: the page of whoever they are.
+async fn front(edge: Arc<dyn web::Edge>, request: axum::extract::Request) -> axum::response::Response {
+    use axum::response::IntoResponse;
+    match edge.admit(&request.into_parts().0).await {
+        Ok(cx) if cx.scope() == Scope::Platform => axum::response::Redirect::to("/operator").into_response(),
+        Ok(_) => axum::response::Redirect::to("/home").into_response(),
+        Err(problem) => web::problem_response(&problem, None),
     }
 }
 

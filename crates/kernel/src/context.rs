@@ -357,6 +357,9 @@ impl Context {
 pub trait Calling: Send + Sync + 'static {
     /// Runs the use case called `name` for the caller of `cx`.
     async fn call(&self, name: &'static str, input: Outgoing, cx: &Cx) -> Result<Erased, Problem>;
+
+    /// The same with JSON, for those who know names only: pages, the command line.
+    async fn ask(&self, name: &str, input: Value, cx: &Cx) -> Result<Value, Problem>;
 }
 
 /// A typed input on its way: passed as it is within a process, as JSON to another.
@@ -377,6 +380,11 @@ impl Calls {
     /// Calls through `calling`.
     pub fn new(calling: Arc<dyn Calling>) -> Self {
         Self(calling)
+    }
+
+    /// Runs the use case of a name, with JSON in and out.
+    pub async fn ask(&self, name: &str, input: Value, cx: &Cx) -> Result<Value, Problem> {
+        self.0.ask(name, input, cx).await
     }
 
     /// Runs `it` for the same caller, wherever its context runs.

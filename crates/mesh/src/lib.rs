@@ -9,8 +9,9 @@ use std::{
 use async_trait::async_trait;
 use kernel::{
     Calls, Context, Cx, Operation, Problem, Target,
-    context::{Calling, Erased, Outgoing, not_served},
+    context::{Calling, Erased, Input, Outgoing, not_served},
 };
+use serde_json::Value;
 
 /// The use cases of a process, by name.
 #[derive(Default)]
@@ -59,5 +60,11 @@ impl Calling for Registry {
     async fn call(&self, name: &'static str, input: Outgoing, cx: &Cx) -> Result<Erased, Problem> {
         let operation = self.find(name).ok_or_else(|| not_served(name))?;
         operation.call(input.it, cx.clone()).await
+    }
+
+    async fn ask(&self, name: &str, input: Value, cx: &Cx) -> Result<Value, Problem> {
+        let operation = self.find(name).ok_or_else(|| not_served(name))?;
+        let answer = operation.run(Input::Value(input), cx.clone()).await?;
+        serde_json::from_slice(&answer).map_err(Problem::internal)
     }
 }
