@@ -154,6 +154,7 @@ impl Platform {
         if !identity::is_claimed(&self.store, &cx).await? {
             println!("\nBecome the operator: {}/claim?token={}", config.origin(), identity::claim_token(&self.store));
         }
+        println!("ready");
         Ok(())
     }
 }

@@ -1,0 +1,279 @@
+//! The journey of a first customer, through the real program over real HTTP and real mail.
+
+mod site;
+
+use std::{path::Path, process::Command};
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use site::{Person, Site, mailpit, until};
+
+const PASSWORD: &str = "correct horse battery";
+
+/// Addresses that no other run has.
+fn unique(name: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let random = folder.path().file_name().unwrap().to_string_lossy().trim_start_matches('.').to_lowercase();
+    format!("{name}.{random}@mail.example")
+}
+
+async fn operator(site: &Site) -> Person<'_> {
+    let visitor = site.visitor("localhost");
+    let token = site.claim.clone().unwrap();
+    let fields = [("token", token.as_str()), ("name", "Olga"), ("email", "olga@ops.example"), ("password", PASSWORD)];
+    let (answer, cookie) = visitor.form("/claim", &fields).await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    let (again, _) = visitor.form("/claim", &fields).await;
+    assert_eq!(again.status(), StatusCode::UNPROCESSABLE_ENTITY, "an installation is claimed once");
+    visitor.with_cookie(&cookie.unwrap())
+}
+
+struct Company<'a> {
+    id: String,
+    owner: Person<'a>,
+    email: String,
+}
+
+async fn found<'a>(site: &'a Site, slug: &str, owner: &str) -> Company<'a> {
+    let email = unique(slug);
+    let asked = json!({ "company": slug.to_uppercase(), "slug": slug, "name": owner, "email": email });
+    let tenant = site.visitor("localhost").does("POST", "/v1/sign-up", asked.clone()).await;
+    site.visitor("localhost").refused("POST", "/v1/sign-up", asked, "already_taken").await;
+    let link = site.link_for(&email).await;
+    let visitor = site.visitor(&format!("{slug}.localhost"));
+    let owner = visitor.follows(&link, PASSWORD).await;
+    let ticket = link.split_once("ticket=").unwrap().1;
+    let (again, _) = visitor.form("/welcome", &[("ticket", ticket), ("password", "another password")]).await;
+    assert_eq!(again.status(), StatusCode::UNPROCESSABLE_ENTITY, "a link is good once");
+    until("the owner's profile", async || {
+        let (status, me) = owner.send("GET", "/v1/me", Value::Null).await;
+        (status == StatusCode::OK && me["email"] == email.as_str()).then_some(())
+    })
+    .await;
+    Company { id: tenant["id"].as_str().unwrap().to_owned(), owner, email }
+}
+
+async fn invite<'a>(company: &Company<'a>, name: &str) -> Person<'a> {
+    let email = unique(name);
+    let invited =
+        company.owner.does("POST", "/v1/invitations", json!({ "email": email, "name": name, "role": "member" })).await;
+    assert_eq!(invited["roles"], json!(["member"]));
+    let link = company.owner.site.link_for(&email).await;
+    company.owner.site.visitor(&company.owner.host).follows(&link, PASSWORD).await
+}
+
+/// What an authenticator app does (RFC 4226).
+fn code(secret: &str, step: u64) -> String {
+    let secret = data_encoding::BASE32_NOPAD.decode(secret.as_bytes()).unwrap();
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &secret);
+    let tag = ring::hmac::sign(&key, &step.to_be_bytes());
+    let offset = usize::from(tag.as_ref()[19] & 15);
+    let four = u32::from_be_bytes(tag.as_ref()[offset..offset + 4].try_into().unwrap()) & 0x7fff_ffff;
+    format!("{:06}", four % 1_000_000)
+}
+
+async fn second_factor(company: &Company<'_>) {
+    let secret = company.owner.does("POST", "/v1/me/totp", json!({})).await;
+    let secret = secret["secret"].as_str().unwrap().to_owned();
+    company.owner.refused("POST", "/v1/me/totp/confirm", json!({ "code": "000000x" }), "identity.code_refused").await;
+    let step = u64::try_from(jiff::Timestamp::UNIX_EPOCH.duration_until(now()).as_secs()).unwrap() / 30;
+    company.owner.does("POST", "/v1/me/totp/confirm", json!({ "code": code(&secret, step) })).await;
+    let visitor = company.owner.site.visitor(&company.owner.host);
+    let (page, cookie) = visitor.form("/sign-in", &[("email", &company.email), ("password", PASSWORD)]).await;
+    let page = page.text().await.unwrap();
+    assert!(cookie.is_none() && page.contains("authenticator"), "the password alone is not enough");
+    let hidden = page.split_once("name=\"step\" value=\"").unwrap().1.split('"').next().unwrap().to_owned();
+    let (used, _) = visitor.form("/sign-in", &[("step", &hidden), ("code", &code(&secret, step))]).await;
+    assert_eq!(used.status(), StatusCode::UNPROCESSABLE_ENTITY, "a code is good once");
+    let (next, cookie) = visitor.form("/sign-in", &[("step", &hidden), ("code", &code(&secret, step + 1))]).await;
+    assert!(next.status() == StatusCode::SEE_OTHER && cookie.is_some(), "the next code is");
+}
+
+fn now() -> jiff::Timestamp {
+    kernel::Clock::now(&kernel::time::SystemClock)
+}
+
+async fn seats(operator: &Person<'_>, company: &Company<'_>) {
+    let path = format!("/v1/tenants/{}/quotas/seats", company.id);
+    operator.does("PUT", &path, json!({ "limit": 7 })).await;
+    let before = company.owner.does("GET", "/v1/seats", Value::Null).await["used"].as_u64().unwrap();
+    let invited = (0..20).map(|number| {
+        let owner = company.owner.clone();
+        async move {
+            let asked = json!({ "email": unique(&format!("crowd{number}")), "name": "Crowd", "role": "member" });
+            owner.send("POST", "/v1/invitations", asked).await
+        }
+    });
+    let answers = futures::future::join_all(invited).await;
+    let taken = answers.iter().filter(|(status, _)| *status == StatusCode::OK).count() as u64;
+    let refused = answers.iter().filter(|(_, answer)| answer["code"] == "tenants.quota_exhausted").count() as u64;
+    assert_eq!((taken, refused), (7 - before, 20 - (7 - before)), "{answers:?}");
+}
+
+async fn evaluate(member: &Person<'_>, target: &str) -> bool {
+    let asked = json!({ "context": { "targetingKey": target } });
+    let answer = member.does("POST", "/ofrep/v1/evaluate/flags/search", asked).await;
+    answer["value"].as_bool().unwrap()
+}
+
+async fn rollout(company: &Company<'_>) -> (String, String) {
+    company.owner.does("PUT", "/v1/features/search", json!({ "enabled": true, "percentage": 50 })).await;
+    let (mut on, mut off) = (None, None);
+    for number in 0..200 {
+        let target = format!("person-{number}");
+        if evaluate(&company.owner, &target).await {
+            on = Some(target)
+        } else {
+            off = Some(target)
+        }
+        if on.is_some() && off.is_some() {
+            break;
+        }
+    }
+    let (on, off) = (on.unwrap(), off.unwrap());
+    for _ in 0..500 {
+        assert!(
+            evaluate(&company.owner, &on).await && !evaluate(&company.owner, &off).await,
+            "a rollout changes its mind"
+        );
+    }
+    (on, off)
+}
+
+/// Every route of one company, with a credential of the other: nothing but "who are you?".
+async fn apart(left: &Company<'_>, right: &Company<'_>, token: &str) {
+    let site = left.owner.site;
+    let document = site.visitor("localhost").does("GET", "/openapi.json", Value::Null).await;
+    let stranger = site.visitor(&right.owner.host).with_token(token);
+    let mut tried = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let path = path.replace("{user}", "usr_00000000000000000000000000").replace(['{', '}'], "");
+            let (status, answer) = stranger.send(method, &path, json!({})).await;
+            assert_eq!(status, StatusCode::UNAUTHORIZED, "{method} {path}: {answer}");
+            if operation["x-scope"] == "tenant" {
+                // The cookie of the one is no cookie of the other: whoever brings it is a visitor.
+                let carried = left.owner.clone().elsewhere(&right.owner.host);
+                let (status, answer) = carried.send(method, &path, json!({})).await;
+                let text = answer.to_string();
+                assert!(
+                    !text.contains(&left.email) && !text.contains(&right.email),
+                    "{method} {path}: {status} {text}"
+                );
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 20, "the document lists the routes");
+    let contradicting = left.owner.request("GET", "/v1/me").header("x-tenant", &right.id).send().await.unwrap();
+    assert_eq!(contradicting.status(), StatusCode::BAD_REQUEST);
+    let listed = right.owner.does("GET", "/v1/users", Value::Null).await.to_string();
+    assert!(listed.contains(&right.email) && !listed.contains(&left.email));
+}
+
+async fn signs_in_with_their_client(company: &Company<'_>) -> Option<String> {
+    let modules = store::contract::server("FREEHOLD_TEST_OIDC_CLIENT")?;
+    let client = company
+        .owner
+        .does("POST", "/v1/clients", json!({ "name": "Web app", "redirect_uris": ["http://127.0.0.1:9/callback"] }))
+        .await;
+    let issuer = company.owner.site.at(&company.owner.host, "");
+    let (id, email) = (client["client_id"].as_str().unwrap().to_owned(), company.email.clone());
+    let run = move || {
+        let script = Path::new(&modules).join("sign_in.mjs");
+        Command::new("node").arg(script).args([&issuer, &id, &email, PASSWORD]).current_dir(&modules).output().unwrap()
+    };
+    let output = tokio::task::spawn_blocking(run).await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["claims"]["email"], company.email.as_str());
+    assert_eq!(told["claims"]["sub"], told["told"]["sub"]);
+    assert_eq!(told["again"], "invalid_grant", "a code is good once");
+    Some(told["access"].as_str().unwrap().to_owned())
+}
+
+fn holds(folder: &Path, needle: &[u8]) -> Option<String> {
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            if let Some(found) = holds(&path, needle) {
+                return Some(found);
+            }
+        } else if std::fs::read(&path).unwrap().windows(needle.len()).any(|window| window == needle) {
+            return Some(path.display().to_string());
+        }
+    }
+    None
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_customer_moves_in() {
+    let Some(mail) = mailpit() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let site = Site::start(&data, None, mail).await;
+    let operator = operator(&site).await;
+    let (acme, globex) = tokio::join!(found(&site, "acme", "Ada Lovelace"), found(&site, "globex", "Grace Hopper"));
+
+    // The code of the grant is used twice in there, which ends it: its tokens are void, and a second sign-in gives good ones.
+    let ended = signs_in_with_their_client(&acme).await;
+    if let Some(ended) = &ended {
+        until("the end of a stolen grant", async || {
+            let (status, _) = site.visitor("acme.localhost").with_token(ended).send("GET", "/v1/me", Value::Null).await;
+            (status == StatusCode::UNAUTHORIZED).then_some(())
+        })
+        .await;
+        apart(&acme, &globex, ended).await;
+    }
+
+    let member = invite(&acme, "Charles").await;
+    let people = until("the colleague's profile", async || {
+        let people = member.does("GET", "/v1/users?search=char", Value::Null).await;
+        (people["items"].as_array().unwrap().len() == 1).then_some(people)
+    })
+    .await;
+    let colleague = people["items"][0]["user"].as_str().unwrap().to_owned();
+    let roles = format!("/v1/users/{colleague}/roles");
+    member.refused("PUT", &roles, json!({ "roles": ["owner"] }), "permission_denied").await;
+    acme.owner.does("PUT", &roles, json!({ "roles": ["admin"] })).await;
+
+    second_factor(&acme).await;
+    seats(&operator, &acme).await;
+    let (on, off) = rollout(&acme).await;
+
+    operator.does("POST", &format!("/v1/tenants/{}/suspend", acme.id), json!({ "reason": "unpaid" })).await;
+    until("the suspension", async || {
+        let (_, answer) = member.send("GET", "/v1/me", Value::Null).await;
+        (answer["code"] == "tenant_suspended" && answer["detail"].as_str().unwrap().contains("unpaid")).then_some(())
+    })
+    .await;
+    acme.owner.refused("GET", "/v1/me", Value::Null, "tenant_suspended").await;
+    globex.owner.does("GET", "/v1/me", Value::Null).await;
+    operator.does("POST", &format!("/v1/tenants/{}/resume", acme.id), json!({})).await;
+    until("the end of the suspension", async || {
+        (acme.owner.send("GET", "/v1/me", Value::Null).await.0 == StatusCode::OK).then_some(())
+    })
+    .await;
+
+    // A second start finds all as it was.
+    let (port, cookies) = (site.port, (operator.clone(), acme.owner.clone()));
+    let (acme_id, acme_email, globex_email) = (acme.id.clone(), acme.email.clone(), globex.email.clone());
+    let credentials = (cookies.0.credential(), cookies.1.credential());
+    drop((operator, cookies, acme, globex, member));
+    drop(site);
+    let site = Site::start(&data, Some(port), mail).await;
+    assert_eq!(site.claim, None, "it was claimed");
+    let operator = site.visitor("localhost").with_cookie(&credentials.0);
+    let owner = site.visitor("acme.localhost").with_cookie(&credentials.1);
+    assert!(evaluate(&owner, &on).await && !evaluate(&owner, &off).await, "a rollout changes its mind over a restart");
+
+    operator.does("POST", &format!("/v1/tenants/{acme_id}/erase"), json!({})).await;
+    until("the erasure", async || {
+        (owner.send("GET", "/v1/me", Value::Null).await.1["code"] == "not_found").then_some(())
+    })
+    .await;
+    drop(site);
+    for secret in [acme_email.as_str(), "Ada Lovelace", "Charles", globex_email.as_str(), PASSWORD] {
+        assert_eq!(holds(&data, secret.as_bytes()), None, "{secret} stands in clear in the data");
+    }
+}

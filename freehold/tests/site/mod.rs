@@ -1,0 +1,188 @@
+//! An installation under test: the real program on a free port, with a folder of its own, and people at their browsers.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::TcpListener,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use reqwest::{Client, Response, StatusCode, redirect::Policy};
+use serde_json::Value;
+
+/// The longest that anything is waited for; what is slower has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The program, and how to reach it.
+pub(crate) struct Site {
+    process: Child,
+    pub(crate) port: u16,
+    pub(crate) claim: Option<String>,
+    pub(crate) http: Client,
+    mailpit: u16,
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+/// Where mailpit listens: SMTP, and one above it its REST API.
+pub(crate) fn mailpit() -> Option<u16> {
+    store::contract::server("FREEHOLD_TEST_MAILPIT")?.rsplit(':').next()?.parse().ok()
+}
+
+impl Site {
+    /// Starts the program on a folder and waits until it answers.
+    pub(crate) async fn start(data: &Path, port: Option<u16>, mailpit: u16) -> Self {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let port = port.unwrap_or_else(|| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
+        let mut process = Command::new(env!("CARGO_BIN_EXE_freehold"))
+            .args(["--listen", &format!("127.0.0.1:{port}"), "--data"])
+            .arg(data)
+            .current_dir(data.parent().unwrap())
+            .env("FREEHOLD_SMTP__HOST", "127.0.0.1")
+            .env("FREEHOLD_SMTP__PORT", mailpit.to_string())
+            .env("FREEHOLD_SMTP__TLS", "false")
+            .env("FREEHOLD_RATE", "10000")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut claim = None;
+        for line in lines.by_ref().map_while(Result::ok) {
+            if let Some((_, token)) = line.split_once("/claim?token=") {
+                claim = Some(token.to_owned());
+            }
+            if line.starts_with("ready") {
+                break;
+            }
+        }
+        std::thread::spawn(move || lines.for_each(drop));
+        let own = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+        let names = ["localhost", "acme.localhost", "globex.localhost"];
+        let http = names.iter().fold(Client::builder(), |builder, name| builder.resolve(name, own));
+        let http = http.redirect(Policy::none()).timeout(PATIENCE).build().unwrap();
+        let site = Self { process, port, claim, http, mailpit };
+        until("the program answers", async || site.http.get(site.at("localhost", "/livez")).send().await.ok()).await;
+        site
+    }
+
+    pub(crate) fn at(&self, host: &str, path: &str) -> String {
+        format!("http://{host}:{}{path}", self.port)
+    }
+
+    /// Someone at a browser, at one host name.
+    pub(crate) fn visitor(&self, host: &str) -> Person<'_> {
+        Person { site: self, host: host.to_owned(), credential: None }
+    }
+
+    /// The link in the newest mail to an address.
+    pub(crate) async fn link_for(&self, address: &str) -> String {
+        let api = format!("http://127.0.0.1:{}/api/v1", self.mailpit + 1);
+        until(&format!("mail to {address}"), async || {
+            let found = self.http.get(format!("{api}/search?query=to:%22{address}%22")).send().await.ok()?;
+            let found: Value = found.json().await.ok()?;
+            let id = found["messages"][0]["ID"].as_str()?.to_owned();
+            let mail: Value = self.http.get(format!("{api}/message/{id}")).send().await.ok()?.json().await.ok()?;
+            let text = mail["Text"].as_str()?;
+            text.split_whitespace().find(|word| word.starts_with("http")).map(str::to_owned)
+        })
+        .await
+    }
+}
+
+/// Waits until something is there.
+pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(begun.elapsed() < PATIENCE, "waited too long: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Someone who asks.
+#[derive(Clone)]
+pub(crate) struct Person<'a> {
+    pub(crate) site: &'a Site,
+    pub(crate) host: String,
+    credential: Option<(&'static str, String)>,
+}
+
+impl<'a> Person<'a> {
+    pub(crate) fn with_cookie(mut self, cookie: &str) -> Self {
+        self.credential = Some(("cookie", cookie.to_owned()));
+        self
+    }
+
+    /// The cookie, to be used with another start.
+    pub(crate) fn credential(&self) -> String {
+        self.credential.clone().unwrap().1
+    }
+
+    pub(crate) fn with_token(mut self, token: &str) -> Self {
+        self.credential = Some(("authorization", format!("Bearer {token}")));
+        self
+    }
+
+    /// The same credential at another host name.
+    pub(crate) fn elsewhere(mut self, host: &str) -> Person<'a> {
+        host.clone_into(&mut self.host);
+        self
+    }
+
+    pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let method = method.to_uppercase().parse().unwrap();
+        let request = self.site.http.request(method, self.site.at(&self.host, path));
+        match &self.credential {
+            Some((name, value)) => request.header(*name, value),
+            None => request,
+        }
+    }
+
+    /// Sends JSON; the status and the answer.
+    pub(crate) async fn send(&self, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
+        let request = self.request(method, path);
+        let request = if body.is_null() { request } else { request.json(&body) };
+        let answer = request.send().await.unwrap();
+        let status = answer.status();
+        let text = answer.text().await.unwrap();
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    /// Sends JSON and expects success.
+    pub(crate) async fn does(&self, method: &str, path: &str, body: Value) -> Value {
+        let (status, answer) = self.send(method, path, body).await;
+        assert_eq!(status, StatusCode::OK, "{method} {path}: {answer}");
+        answer
+    }
+
+    /// Sends JSON and expects a problem with this code.
+    pub(crate) async fn refused(&self, method: &str, path: &str, body: Value, code: &str) {
+        let (status, answer) = self.send(method, path, body).await;
+        assert_eq!(answer["code"], code, "{method} {path}: {status} {answer}");
+    }
+
+    /// Sends a form; the answer and the cookie it sets.
+    pub(crate) async fn form(&self, path: &str, fields: &[(&str, &str)]) -> (Response, Option<String>) {
+        let answer = self.request("POST", path).form(fields).send().await.unwrap();
+        let set = answer.headers().get("set-cookie").and_then(|it| it.to_str().ok());
+        let cookie = set.and_then(|set| set.split(';').next()).map(str::to_owned);
+        (answer, cookie)
+    }
+
+    /// Follows a mailed link and chooses a password; signed in from then on.
+    pub(crate) async fn follows(&self, link: &str, password: &str) -> Person<'a> {
+        let ticket = link.split_once("ticket=").unwrap().1;
+        let (answer, cookie) =
+            self.form("/welcome", &[("ticket", ticket), ("for", "verify"), ("password", password)]).await;
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{}", answer.text().await.unwrap());
+        self.clone().with_cookie(&cookie.unwrap())
+    }
+}
