@@ -151,7 +151,7 @@ impl Console {
                 .map(|it| format!("{} of {} seats", number(&it, "used"), number(&it, "limit")))
                 .unwrap_or_default(),
             people,
-            sessions: sessions.iter().flat_map(|listed| items(listed)).map(session).collect(),
+            sessions: sessions.iter().flat_map(items).map(session).collect(),
             chart: active.as_ref().map(bars),
         })
     }

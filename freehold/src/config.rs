@@ -35,7 +35,7 @@ pub(crate) struct Smtp {
     pub(crate) port: u16,
     /// Whether the connection is secured by TLS.
     pub(crate) tls: bool,
-    pub(crate) user: Option<String>,
+    pub(crate) user: Option<SecretString>,
     pub(crate) password: Option<SecretString>,
     /// The sender.
     pub(crate) from: String,
@@ -101,6 +101,7 @@ impl Config {
             )
             .merge(Named(Serialized::defaults(overrides), "command line"));
         let mut config: Self = figment.extract().map_err(Box::new)?;
+        let mut lines = Vec::new();
         for name in [
             "listen",
             "data",
@@ -124,8 +125,9 @@ impl Config {
                 None => "null".to_owned(),
             };
             let from = source(figment.find_metadata(name));
-            config.explained.push_str(&format!("{name:<14} = {shown:<34} # {from}\n"));
+            lines.push(format!("{name:<14} = {shown:<34} # {from}\n"));
         }
+        config.explained = lines.concat();
         Ok(config)
     }
 

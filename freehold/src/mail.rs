@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use notifications::{Channel, DeliveryError, Message, Smtp, SmtpSettings};
+use notifications::{Channel, DeliveryError, Message, Smtp, SmtpError, SmtpSettings};
 
 use crate::config::Config;
 
@@ -19,10 +19,10 @@ impl Channel for Console {
     }
 }
 
-pub(crate) fn channel(config: &Config) -> Result<Arc<dyn Channel>, DeliveryError> {
+pub(crate) fn channel(config: &Config) -> Result<Arc<dyn Channel>, SmtpError> {
     let smtp = &config.smtp;
     let Some(host) = smtp.host.clone() else { return Ok(Arc::new(Console)) };
-    let account = smtp.user.clone().zip(smtp.password.clone());
-    let settings = SmtpSettings { host, port: smtp.port, tls: smtp.tls, account, from: smtp.from.clone() };
-    Ok(Arc::new(Smtp::new(settings)?))
+    let (user, password) = (smtp.user.clone(), smtp.password.clone());
+    let settings = SmtpSettings { host, port: smtp.port, tls: smtp.tls, user, password, from: smtp.from.clone() };
+    Ok(Arc::new(Smtp::parse(&settings)?))
 }

@@ -1,4 +1,5 @@
 //! The journey of a first customer, through the real program over real HTTP and real mail.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where something is not as it must be")]
 
 mod site;
 
@@ -122,9 +123,9 @@ async fn rollout(company: &Company<'_>) -> (String, String) {
     for number in 0..200 {
         let target = format!("person-{number}");
         if evaluate(&company.owner, &target).await {
-            on = Some(target)
+            on = Some(target);
         } else {
-            off = Some(target)
+            off = Some(target);
         }
         if on.is_some() && off.is_some() {
             break;

@@ -80,8 +80,7 @@ impl Gateway {
         let by_header = tenant::by_header(parts)?;
         let found = match (by_host, by_header) {
             (Named::Platform, None) => return Ok(Scope::Platform),
-            (Named::Platform, Some(name)) => self.tenant(&name).await?,
-            (Named::Tenant(name), None) => self.tenant(&name).await?,
+            (Named::Platform, Some(name)) | (Named::Tenant(name), None) => self.tenant(&name).await?,
             (Named::Tenant(host), Some(header)) => {
                 let (host, header) = (self.tenant(&host).await?, self.tenant(&header).await?);
                 if host.id != header.id {

@@ -69,3 +69,17 @@ pub(crate) fn start_all() -> (Vec<Server>, Vec<String>) {
     }
     (servers, missing)
 }
+
+/// Installs the OpenID Connect client that others wrote, for the tests that sign in with it. Its folder.
+pub(crate) fn oidc_client() -> Result<PathBuf> {
+    let folder = places::cache()?.join("oidc-client");
+    let sources = places::root().join("e2e/oidc");
+    std::fs::create_dir_all(&folder)?;
+    for file in ["package.json", "package-lock.json", "sign_in.mjs"] {
+        std::fs::copy(sources.join(file), folder.join(file)).with_context(|| format!("cannot copy {file}"))?;
+    }
+    let installed =
+        Command::new("npm").args(["ci", "--silent", "--no-audit", "--no-fund"]).current_dir(&folder).status();
+    ensure!(installed.context("cannot run npm")?.success(), "npm did not install the OpenID Connect client");
+    Ok(folder)
+}

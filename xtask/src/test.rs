@@ -40,11 +40,18 @@ pub(crate) fn run(strict: bool) -> Result<Verdict> {
     for why in &missing {
         eprintln!("server: {why}");
     }
+    let oidc = servers::oidc_client();
+    if let Err(why) = &oidc {
+        eprintln!("client: {why:#}");
+    }
     let skips = std::env::temp_dir().join(format!("freehold-skips-{}", std::process::id()));
     std::fs::write(&skips, "")?;
     let mut command = Command::new("cargo");
     command.current_dir(places::root()).args(["test", "--workspace", "--no-fail-fast"]).stdout(Stdio::piped());
     command.env("FREEHOLD_SKIPS", &skips).envs(servers.iter().map(|server| (server.variable.0, &server.variable.1)));
+    if let Ok(oidc) = oidc {
+        command.env("FREEHOLD_TEST_OIDC_CLIENT", oidc);
+    }
     let mut child = command.spawn().context("cannot run cargo")?;
     let output = child.stdout.take().context("cargo has no output")?;
     let mut totals = Totals::default();

@@ -237,7 +237,10 @@ impl Handle<BeginTotp> for Identity {
         let set = |user: &mut User| user.begin_totp(secret.clone());
         let user = self.store.at(&cx).change(&cx.user()?, set).await?;
         let realm = self.realm(&cx).await?;
-        let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+        let encode = |text: &str| {
+            // A space is %20 here: apps take the plus sign of forms for itself.
+            form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+        };
         let (issuer, account) = (encode(realm.name.as_str()), encode(user.email.as_str()));
         let uri = format!("otpauth://totp/{issuer}:{account}?secret={secret}&issuer={issuer}");
         Ok(TotpSecret { secret, uri })

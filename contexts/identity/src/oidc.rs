@@ -218,13 +218,13 @@ impl Identity {
 
 fn told(user: &User, scope: &str) -> Value {
     let has = |wanted: &str| scope.split(' ').any(|scope| scope == wanted);
-    let mut told = json!({});
+    let mut told = serde_json::Map::new();
     if has("email") {
-        told["email"] = user.email.as_str().into();
-        told["email_verified"] = true.into();
+        told.insert("email".to_owned(), user.email.as_str().into());
+        told.insert("email_verified".to_owned(), true.into());
     }
     if has("profile") {
-        told["name"] = user.name.as_str().into();
+        told.insert("name".to_owned(), user.name.as_str().into());
     }
-    told
+    Value::Object(told)
 }

@@ -254,6 +254,7 @@ impl Identity {
         }
     }
 
+    #[expect(clippy::unused_async, reason = "endpoints are asynchronous")]
     pub(crate) async fn recover_form(self: Arc<Self>, _: Request<Bytes>, _: Cx) -> Answer {
         let text = "You get a link by mail, if the address is known here.";
         page(
@@ -352,6 +353,7 @@ impl Identity {
         page(status, &SignIn { at: "this installation", trouble, return_to: "/", step: "", recovers: false })
     }
 
+    #[expect(clippy::unused_async, reason = "endpoints are asynchronous")]
     pub(crate) async fn operator_form(self: Arc<Self>, _: Request<Bytes>, _: Cx) -> Answer {
         Self::operator_page("")
     }

@@ -54,14 +54,12 @@ impl Tenants {
             Ok(key) => self.store.at(&cx).try_load::<Feature>(&key).await?,
             Err(_) => None,
         };
-        match found {
-            Some(feature) => answered(StatusCode::OK, &evaluation(&feature, &target), None),
-            None => {
-                let unknown = json!({ "key": name, "errorCode": "FLAG_NOT_FOUND",
-                    "errorDetails": "no feature of this tenant has that key" });
-                answered(StatusCode::NOT_FOUND, &unknown, None)
-            }
+        if let Some(feature) = found {
+            return answered(StatusCode::OK, &evaluation(&feature, &target), None);
         }
+        let unknown = json!({ "key": name, "errorCode": "FLAG_NOT_FOUND",
+            "errorDetails": "no feature of this tenant has that key" });
+        answered(StatusCode::NOT_FOUND, &unknown, None)
     }
 
     pub(crate) async fn evaluate_all(&self, request: Request<Bytes>, cx: Cx) -> Result<Response<Body>, Problem> {

@@ -17,6 +17,7 @@ use crate::{
 /// Changes the caller's own profile. A field that is left out stays as it is; `null` empties one (RFC 7396).
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::option_option, reason = "leaving a field, emptying it and setting it are three things")]
 pub(crate) struct UpdateMe {
     /// What the person is called; it cannot be emptied.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]

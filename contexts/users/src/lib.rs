@@ -1,35 +1,29 @@
-//! Users: who people are to each other, and what they prefer.
+//! Users: what is known of a tenant's people apart from how they sign in, and what they prefer.
 //!
-//! A **profile** follows from a person being registered. A **preference** is a named value of one person. Both are sealed
-//! under the person's own key.
+//! A **profile** comes to be once identity has registered the person, and follows that by an event: for a moment there is
+//! none. A **preference** is a value that the product keeps for a person under a key of its own. Both are sealed under the
+//! person's key, and erased with it.
 
+mod commands;
+mod permissions;
 mod preference;
 mod profile;
-mod use_cases;
+mod queries;
 
 use std::sync::Arc;
 
-use contracts::{identity::UserRegistered, users::ProfileCreated};
+use commands::{SetPreference, UpdateMe};
+use contracts::identity::UserRegistered;
 use http::Method;
-use kernel::{Condition, Context, Cx, DefaultRole, Permission, PermissionDecl, Problem};
+use kernel::{Context, Cx, Problem};
 use profile::UserProfile;
+use queries::{GetMe, GetUser, ListPreferences, ListUsers};
 use store::Store;
-use use_cases::{ListUsers, ReadMe, ReadPreferences, ReadUser, SetPreference, UpdateMe};
-
-pub(crate) const READ: PermissionDecl = PermissionDecl {
-    permission: Permission::new("users.profile.read"),
-    meaning: "see the people of the tenant",
-    held_by: &[(DefaultRole::Member, Condition::Always)],
-};
-pub(crate) const OWN: PermissionDecl = PermissionDecl {
-    permission: Permission::new("users.self.update"),
-    meaning: "see and change one's own profile and preferences",
-    held_by: &[(DefaultRole::Person, Condition::Own)],
-};
 
 /// What this context declares.
-pub const PERMISSIONS: &[PermissionDecl] = &[READ, OWN];
+pub const PERMISSIONS: &[kernel::PermissionDecl] = permissions::ALL;
 
+/// The context.
 pub(crate) struct Users {
     pub(crate) store: Store,
 }
@@ -41,24 +35,27 @@ impl Users {
         if store.try_load::<UserProfile>(&event.user).await?.is_some() {
             return Ok(());
         }
-        let profile = UserProfile::new(event.user, email, name);
-        store.create(profile, ProfileCreated { user: event.user }).await.map(drop)
+        let (profile, created) = UserProfile::create(event.user, email, name);
+        store.create(profile, created).await.map(drop)
     }
 }
 
 /// The context, with its table.
 pub fn context(store: Store) -> Context {
     let it = Arc::new(Users { store });
-    let registered = Arc::clone(&it);
+    let users = Arc::clone(&it);
     Context::new("users", PERMISSIONS)
-        .route::<ReadMe, _>(Method::GET, "/v1/me", &it)
+        .route::<GetMe, _>(Method::GET, "/v1/me", &it)
         .route::<UpdateMe, _>(Method::PATCH, "/v1/me", &it)
-        .route::<ReadPreferences, _>(Method::GET, "/v1/me/preferences", &it)
+        .route::<ListPreferences, _>(Method::GET, "/v1/me/preferences", &it)
         .route::<SetPreference, _>(Method::PUT, "/v1/me/preferences/{key}", &it)
         .route::<ListUsers, _>(Method::GET, "/v1/users", &it)
-        .route::<ReadUser, _>(Method::GET, "/v1/users/{user}", &it)
-        .on("profile", move |event: UserRegistered, cx| {
-            let it = Arc::clone(&registered);
+        .route::<GetUser, _>(Method::GET, "/v1/users/{user}", &it)
+        .on("create_profile", move |event: UserRegistered, cx| {
+            let it = Arc::clone(&users);
             async move { it.registered(event, cx).await }
         })
 }
+
+#[cfg(test)]
+mod tests;

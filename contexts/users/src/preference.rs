@@ -1,53 +1,81 @@
-//! What a person prefers: a few named values.
+//! What a person prefers: values that the product and the console keep for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use contracts::users::PreferenceChanged;
-use kernel::{Aggregate, Problem, ProblemKind, ScopeKind, UserId, text::Key};
+use kernel::{Aggregate, AnyEvent, Problem, ProblemKind, ScopeKind, UserId, text::Key};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The most preferences of one person.
 const MOST: usize = 100;
-const LONGEST: usize = 1_000;
+/// The longest value, in characters.
+const LONGEST: usize = 1000;
 
-/// A value: text, a number, or a truth.
+/// A value: a text of at most 1,000 characters, a number, or true or false.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(crate) enum Value {
-    /// Yes or no.
-    Truth(bool),
+    /// True or false.
+    Flag(bool),
     /// A number.
-    Number(f64),
-    /// Text of at most 1,000 characters.
-    Text(String),
+    Number(serde_json::Number),
+    /// A text.
+    Text(#[schemars(length(max = 1000))] String),
 }
 
-/// All preferences of one person.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// Why a preference is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PreferenceError {
+    #[error("a value has at most {LONGEST} characters")]
+    TooLong,
+    #[error("a person has at most {MOST} preferences")]
+    TooMany,
+}
+
+impl From<PreferenceError> for Problem {
+    fn from(error: PreferenceError) -> Self {
+        match error {
+            PreferenceError::TooLong => Self::invalid_field("/value", error.to_string()),
+            PreferenceError::TooMany => {
+                Self::new(ProblemKind::Refused, "users.too_many_preferences", error.to_string())
+                    .hint("keep several values in one preference, as a text")
+            }
+        }
+    }
+}
+
+/// All the preferences of one person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Preference {
     user: UserId,
-    pub(crate) values: BTreeMap<String, Value>,
+    values: BTreeMap<Key, Value>,
 }
 
 impl Preference {
-    pub(crate) fn new(user: UserId) -> Self {
+    /// None yet.
+    pub(crate) fn none_of(user: UserId) -> Self {
         Self { user, values: BTreeMap::new() }
     }
 
-    pub(crate) fn set(&mut self, key: &Key, value: Value) -> Result<PreferenceChanged, Problem> {
+    /// Sets one; where it has that value already, nothing happened.
+    pub(crate) fn set(&mut self, key: Key, value: Value) -> Result<Vec<AnyEvent>, PreferenceError> {
         if matches!(&value, Value::Text(text) if text.chars().count() > LONGEST) {
-            return Err(Problem::invalid_field("/value", "expected at most 1,000 characters"));
+            return Err(PreferenceError::TooLong);
         }
-        if self.values.len() >= MOST && !self.values.contains_key(key.as_str()) {
-            return Err(Problem::new(
-                ProblemKind::Refused,
-                "users.too_many_preferences",
-                "there are 100 preferences already",
-            )
-            .hint("change one that exists"));
+        let full = self.values.len() >= MOST;
+        let changed = PreferenceChanged { user: self.user, key: key.to_string() };
+        match self.values.entry(key) {
+            Entry::Occupied(held) if *held.get() == value => return Ok(Vec::new()),
+            Entry::Occupied(mut held) => drop(held.insert(value)),
+            Entry::Vacant(_) if full => return Err(PreferenceError::TooMany),
+            Entry::Vacant(free) => drop(free.insert(value)),
         }
-        self.values.insert(key.to_string(), value);
-        Ok(PreferenceChanged { user: self.user, key: key.to_string() })
+        Ok(vec![changed.into()])
+    }
+
+    pub(crate) fn into_values(self) -> BTreeMap<Key, Value> {
+        self.values
     }
 }
 
@@ -71,16 +99,25 @@ impl Aggregate for Preference {
 
 #[cfg(test)]
 mod tests {
+    use kernel::Id;
+
     use super::*;
 
+    fn key(number: usize) -> Key {
+        format!("key-{number}").parse().unwrap()
+    }
+
     #[test]
-    fn preferences_are_bounded() {
-        let mut it = Preference::new(kernel::Id::from_uuid(uuid::Uuid::max()));
+    fn a_preference_is_bounded_in_number_and_length() {
+        let mut it = Preference::none_of(Id::from_uuid("01890000-0000-7000-8000-000000000001".parse().unwrap()));
         for number in 0..MOST {
-            it.set(&format!("k{number}").parse().unwrap(), Value::Truth(true)).unwrap();
+            assert_eq!(it.set(key(number), Value::Flag(true)).unwrap().len(), 1);
         }
-        assert!(it.set(&"one.more".parse().unwrap(), Value::Truth(true)).is_err());
-        it.set(&"k1".parse().unwrap(), Value::Text("x".repeat(LONGEST))).unwrap();
-        assert!(it.set(&"k1".parse().unwrap(), Value::Text("x".repeat(LONGEST + 1))).is_err());
+        assert_eq!(it.set(key(MOST), Value::Flag(true)), Err(PreferenceError::TooMany));
+        // One that is there already can still change, and setting it to what it is changes nothing.
+        assert_eq!(it.set(key(0), Value::Text("ä".repeat(LONGEST))).unwrap().len(), 1);
+        assert!(it.set(key(0), Value::Text("ä".repeat(LONGEST))).unwrap().is_empty());
+        assert_eq!(it.set(key(0), Value::Text("x".repeat(LONGEST + 1))), Err(PreferenceError::TooLong));
+        assert_eq!(it.into_values()[&key(0)], Value::Text("ä".repeat(LONGEST)));
     }
 }

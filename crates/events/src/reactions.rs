@@ -42,7 +42,7 @@ impl Services {
 /// The reactions of one context.
 pub struct Reactions {
     context: &'static str,
-    reactions: Vec<Reaction>,
+    table: Vec<Reaction>,
     log: Arc<dyn Log>,
     keys: Keys,
     services: Services,
@@ -52,7 +52,7 @@ pub struct Reactions {
 impl Reactions {
     /// The reactions of a context, reading a log.
     pub fn of(context: &Context, log: Arc<dyn Log>, keys: Keys, services: Services, appended: Arc<Notify>) -> Self {
-        Self { context: context.name, reactions: context.reactions.clone(), log, keys, services, appended }
+        Self { context: context.name, table: context.reactions.clone(), log, keys, services, appended }
     }
 
     /// Reads for ever; drop the future to stop.
@@ -85,7 +85,7 @@ impl Reactions {
 
     async fn react(&self, position: u64, envelope: &[u8]) -> Result<(), LogError> {
         let sealed: Envelope = serde_json::from_slice(envelope).map_err(|error| LogError(error.to_string()))?;
-        let concerned: Vec<_> = self.reactions.iter().filter(|it| it.on == "*" || it.on == sealed.r#type).collect();
+        let concerned: Vec<_> = self.table.iter().filter(|it| it.on == "*" || it.on == sealed.r#type).collect();
         if concerned.is_empty() {
             return Ok(());
         }

@@ -109,14 +109,13 @@ impl Keys {
 
     async fn fetch(&self, name: String, wrapping: &DataKey) -> Result<Arc<DataKey>, KeyError> {
         let context = format!("wrap/{name}");
-        let standing = match self.0.wrapped.get(&name).await? {
-            Some(standing) => standing,
-            None => {
-                let mut fresh = zeroize::Zeroizing::new([0; 32]);
-                self.0.entropy.fill(fresh.as_mut());
-                let sealed = wrapping.seal(&context, "", fresh.as_ref(), self.0.entropy.as_ref())?;
-                self.0.wrapped.add(&name, sealed).await?
-            }
+        let standing = if let Some(standing) = self.0.wrapped.get(&name).await? {
+            standing
+        } else {
+            let mut fresh = zeroize::Zeroizing::new([0; 32]);
+            self.0.entropy.fill(fresh.as_mut());
+            let sealed = wrapping.seal(&context, "", fresh.as_ref(), self.0.entropy.as_ref())?;
+            self.0.wrapped.add(&name, sealed).await?
         };
         let Wrapped::Key(sealed) = standing else { return Err(KeyError::Destroyed) };
         let key = Arc::new(DataKey::new(&wrapping.open(&context, "", &sealed)?)?);

@@ -252,7 +252,9 @@ impl Scoped<'_> {
         let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
         digest.update(write_key.0.as_bytes());
         digest.update(format!("|{key}|{deletes}").as_bytes());
-        what.iter().for_each(|event| digest.update(event.r#type.as_bytes()));
+        for event in what {
+            digest.update(event.r#type.as_bytes());
+        }
         let mut bytes = [0; 16];
         bytes.iter_mut().zip(digest.finish().as_ref()).for_each(|(byte, of)| *byte = *of);
         CommitId { bytes, remember: REMEMBERED }

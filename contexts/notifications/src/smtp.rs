@@ -1,0 +1,237 @@
+//! Mail by SMTP (RFC 5321), to a relay that carries it on.
+
+use std::{fmt, time::Duration};
+
+use async_trait::async_trait;
+use lettre::{
+    AsyncSmtpTransport, AsyncTransport, Tokio1Executor,
+    message::{Mailbox, MultiPart},
+    transport::smtp::{
+        Error,
+        authentication::Credentials,
+        client::{Tls, TlsParameters},
+    },
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use crate::channel::{Channel, DeliveryError, Message};
+
+/// How long one command of the protocol may take. Short, because timers wait for it.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The port where TLS begins before the protocol does (RFC 8314, section 3.3).
+const IMPLICIT_TLS: u16 = 465;
+
+/// Where mail is handed over.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SmtpSettings {
+    /// The relay's name.
+    pub host: String,
+    /// Its port: 465 for TLS from the start, any other begins in the clear (587 by convention).
+    pub port: u16,
+    /// Whether TLS is required; on ports other than 465 by STARTTLS. Without it nothing is encrypted, which only a server
+    /// on the same machine justifies.
+    pub tls: bool,
+    /// Who signs in to the relay; given together with the password, or not at all.
+    #[serde(default)]
+    pub user: Option<SecretString>,
+    /// The password.
+    #[serde(default)]
+    pub password: Option<SecretString>,
+    /// The sender, such as `Freehold <no-reply@example.com>`.
+    pub from: String,
+}
+
+/// Why mail cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SmtpError {
+    /// The sender is not a mailbox.
+    #[error("smtp.from is not a mailbox such as \"Freehold <no-reply@example.com>\": {0}")]
+    From(#[from] lettre::address::AddressError),
+    /// A user without a password, or a password without a user.
+    #[error("smtp.user and smtp.password go together")]
+    HalfCredentials,
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up for the SMTP host: {0}")]
+    Tls(#[source] Error),
+}
+
+/// Delivers by SMTP, keeping connections open for a while.
+pub struct Smtp {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    from: Mailbox,
+}
+
+impl fmt::Debug for Smtp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Smtp(from {})", self.from)
+    }
+}
+
+impl Smtp {
+    /// Checks the settings and connects to nothing yet. Must run inside a Tokio runtime, where the pool lives.
+    pub fn parse(settings: &SmtpSettings) -> Result<Self, SmtpError> {
+        let from = settings.from.parse()?;
+        let tls = match (settings.tls, settings.port) {
+            (false, _) => Tls::None,
+            (true, IMPLICIT_TLS) => Tls::Wrapper(Self::tls(&settings.host)?),
+            (true, _) => Tls::Required(Self::tls(&settings.host)?),
+        };
+        let builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&settings.host);
+        let builder = builder.port(settings.port).tls(tls).timeout(Some(TIMEOUT));
+        let builder = match (&settings.user, &settings.password) {
+            (None, None) => builder,
+            (Some(user), Some(password)) => builder
+                .credentials(Credentials::new(user.expose_secret().to_owned(), password.expose_secret().to_owned())),
+            _ => return Err(SmtpError::HalfCredentials),
+        };
+        Ok(Self { transport: builder.build(), from })
+    }
+
+    fn tls(host: &str) -> Result<TlsParameters, SmtpError> {
+        TlsParameters::new(host.to_owned()).map_err(SmtpError::Tls)
+    }
+
+    fn mail(&self, message: &Message) -> Result<lettre::Message, DeliveryError> {
+        let malformed = |error: &dyn fmt::Display| DeliveryError::Permanent(format!("not a mail: {error}"));
+        let address = message.address.as_str().parse().map_err(|error| malformed(&error))?;
+        lettre::Message::builder()
+            .from(self.from.clone())
+            .to(Mailbox::new(None, address))
+            .subject(&message.subject)
+            // The same on each attempt: a receiver that got it twice can tell.
+            .message_id(Some(format!("<{}@{}>", message.id, self.from.email.domain())))
+            .multipart(MultiPart::alternative_plain_html(message.text.clone(), message.html.clone()))
+            .map_err(|error| malformed(&error))
+    }
+}
+
+#[async_trait]
+impl Channel for Smtp {
+    async fn deliver(&self, message: &Message) -> Result<(), DeliveryError> {
+        let mail = self.mail(message)?;
+        self.transport.send(mail).await.map(drop).map_err(|error| refusal(&error))
+    }
+}
+
+/// Tells the code of an answer only: its text may repeat the address.
+fn refusal(error: &Error) -> DeliveryError {
+    let reason = error.status().map_or_else(|| error.to_string(), |code| format!("the relay answered {code}"));
+    // That we may not sign in (RFC 4954, section 6) is about our settings: once they are mended the mail can go.
+    let ours = error.status().is_some_and(|code| matches!(u16::from(code), 530 | 534 | 535 | 538));
+    if error.is_permanent() && !ours { DeliveryError::Permanent(reason) } else { DeliveryError::Transient(reason) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use kernel::Id;
+    use tokio::{
+        io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    /// A relay that answers recipients as told and notes what it is sent.
+    async fn relay(listener: &TcpListener, recipients: &str, sent: &Mutex<String>) {
+        let (connection, _) = listener.accept().await.unwrap();
+        let mut connection = BufReader::new(connection);
+        let mut answer = "220 relay".to_owned();
+        loop {
+            connection.get_mut().write_all(format!("{answer}\r\n").as_bytes()).await.unwrap();
+            let mut line = String::new();
+            connection.read_line(&mut line).await.unwrap();
+            sent.lock().unwrap().push_str(&line);
+            answer = match line.get(..4) {
+                Some("RCPT") => recipients.to_owned(),
+                Some("DATA") => {
+                    connection.get_mut().write_all(b"354 go on\r\n").await.unwrap();
+                    while !line.ends_with("\r\n.\r\n") {
+                        connection.read_line(&mut line).await.unwrap();
+                    }
+                    sent.lock().unwrap().push_str(&line);
+                    "250 taken".to_owned()
+                }
+                _ => "250 fine".to_owned(),
+            };
+        }
+    }
+
+    fn settings(port: u16) -> SmtpSettings {
+        let (host, from) = ("127.0.0.1".to_owned(), "Freehold <no-reply@example.com>".to_owned());
+        SmtpSettings { host, port, tls: false, user: None, password: None, from }
+    }
+
+    async fn deliver(recipients: &str) -> (Result<(), DeliveryError>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let smtp = Smtp::parse(&settings(listener.local_addr().unwrap().port())).unwrap();
+        let message = Message {
+            id: Id::from_uuid(uuid::Uuid::from_u128(7)),
+            address: "ada@example.com".parse().unwrap(),
+            subject: "Greetings".to_owned(),
+            text: "in words".to_owned(),
+            html: "<p>in colour</p>".to_owned(),
+        };
+        let sent = Mutex::default();
+        let outcome = tokio::select! {
+            outcome = smtp.deliver(&message) => outcome,
+            () = relay(&listener, recipients, &sent) => unreachable!("the relay waits for more"),
+        };
+        (outcome, sent.into_inner().unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_mail_carries_both_forms_and_the_id_of_its_notification() {
+        let (outcome, sent) = deliver("250 fine").await;
+        assert_eq!(outcome, Ok(()));
+        let id = kernel::Id::<contracts::notifications::NotificationKind>::from_uuid(uuid::Uuid::from_u128(7));
+        for part in [
+            "MAIL FROM:<no-reply@example.com>",
+            "RCPT TO:<ada@example.com>",
+            "Subject: Greetings\r\n",
+            &format!("Message-ID: <{id}@example.com>\r\n"),
+            "multipart/alternative",
+            "in words",
+            "<p>in colour</p>",
+        ] {
+            assert!(sent.contains(part), "{part} is missing in {sent}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_code_of_a_refusal_decides_whether_to_try_again() {
+        let (busy, _) = deliver("450 ada@example.com is busy").await;
+        assert_eq!(busy, Err(DeliveryError::Transient("the relay answered 450".to_owned())));
+        let (strangers, _) = deliver("530 sign in first").await;
+        assert_eq!(strangers, Err(DeliveryError::Transient("the relay answered 530".to_owned())));
+        let (unknown, _) = deliver("550 ada@example.com is unknown").await;
+        assert_eq!(unknown, Err(DeliveryError::Permanent("the relay answered 550".to_owned())));
+    }
+
+    #[tokio::test]
+    async fn a_relay_that_is_down_is_tried_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let smtp = Smtp::parse(&settings(listener.local_addr().unwrap().port())).unwrap();
+        drop(listener);
+        let message = Message {
+            id: Id::from_uuid(uuid::Uuid::from_u128(7)),
+            address: "ada@example.com".parse().unwrap(),
+            subject: String::new(),
+            text: String::new(),
+            html: String::new(),
+        };
+        assert!(matches!(smtp.deliver(&message).await, Err(DeliveryError::Transient(_))));
+    }
+
+    #[tokio::test]
+    async fn settings_that_cannot_work_are_refused() {
+        let nobody = SmtpSettings { from: "nobody".to_owned(), ..settings(25) };
+        assert!(matches!(Smtp::parse(&nobody), Err(SmtpError::From(_))));
+        let half = SmtpSettings { user: Some("mailer".to_owned().into()), ..settings(25) };
+        assert!(matches!(Smtp::parse(&half), Err(SmtpError::HalfCredentials)));
+        assert!(Smtp::parse(&SmtpSettings { tls: true, host: "mail.example.com".to_owned(), ..settings(465) }).is_ok());
+    }
+}
