@@ -83,10 +83,9 @@ fn shown(answer: Result<Value, Problem>) -> Result<Option<Value>, Problem> {
 }
 
 fn bars(value: &Value) -> Vec<Bar> {
-    let days: Vec<(String, u64)> = items(value)
-        .iter()
-        .map(|day| (text(day, "day"), day.get("people").and_then(Value::as_u64).unwrap_or(0)))
-        .collect();
+    let days = value.as_array().into_iter().flatten();
+    let days: Vec<(String, u64)> =
+        days.map(|day| (text(day, "day"), day.get("people").and_then(Value::as_u64).unwrap_or(0))).collect();
     let most = days.iter().map(|day| day.1).max().unwrap_or(0).max(1);
     let label = |day: &str| day.get(5..).unwrap_or_default().to_owned();
     days.iter().map(|(day, people)| Bar { label: label(day), people: *people, height: people * 80 / most }).collect()

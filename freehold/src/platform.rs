@@ -5,7 +5,9 @@ use std::{fs::File, process::ExitCode, sync::Arc, time::Duration};
 use anyhow::{Context as _, Result, bail};
 use async_trait::async_trait;
 use axum::{Router, extract::ConnectInfo, routing::get};
+use columnar::ColumnarFacts;
 use events::{Log, Reactions, Relay, Services, Timers};
+use facts::Facts;
 use gateway::Gateway;
 use kernel::{Calls, Catalogue, Context, Problem, Scope, cx::Ambient};
 use keys::{Keyring, Keys};
@@ -30,13 +32,17 @@ struct Platform {
     _lock: File,
 }
 
-/// Events that are kept outside the aggregate store.
-struct Remains(Arc<SqliteEngine>);
+/// What is kept outside the aggregate store.
+struct Remains {
+    log: Arc<SqliteEngine>,
+    facts: Arc<ColumnarFacts>,
+}
 
 #[async_trait]
 impl tenants::Remains for Remains {
     async fn erase(&self, scope: Scope) -> Result<(), Problem> {
-        Log::erase(self.0.as_ref(), scope).await.map_err(Problem::internal)
+        Log::erase(self.log.as_ref(), scope).await.map_err(Problem::internal)?;
+        self.facts.erase(scope).await.map_err(Problem::internal)
     }
 }
 
@@ -55,7 +61,7 @@ fn contexts(
     calls: &Calls,
     catalogue: &Arc<Catalogue>,
     config: &Config,
-    remains: Remains,
+    remains: &Arc<Remains>,
 ) -> Result<Vec<Context>> {
     let settings = identity::Settings {
         scheme: config.scheme.clone(),
@@ -64,10 +70,11 @@ fn contexts(
         hashing: std::thread::available_parallelism().map_or(2, usize::from),
     };
     Ok(vec![
-        tenants::context(store.clone(), Arc::new(remains)),
+        tenants::context(store.clone(), remains.clone()),
         identity::context(store.clone(), calls.clone(), Arc::clone(catalogue), settings),
         users::context(store.clone()),
         notifications::context(store.clone(), mail::channel(config)?),
+        analytics::context(store.clone(), remains.facts.clone()),
         console::context(calls.clone()),
     ])
 }
@@ -78,9 +85,23 @@ fn catalogue() -> Arc<Catalogue> {
         identity::PERMISSIONS,
         users::PERMISSIONS,
         notifications::PERMISSIONS,
+        analytics::PERMISSIONS,
         console::PERMISSIONS,
     ];
     Arc::new(Catalogue::new(all.into_iter().flatten().copied()))
+}
+
+/// A permission that the catalogue does not know could be held by nobody.
+fn all_declared(contexts: &[Context], catalogue: &Catalogue) -> Result<()> {
+    let declared = |name: &str| catalogue.declarations().iter().any(|it| it.permission.name() == name);
+    let needed = contexts.iter().flat_map(|context| {
+        let routed = context.routes.iter().map(|route| route.target.needs());
+        routed.chain(context.internal.iter().map(|operation| operation.needs))
+    });
+    match needed.map(kernel::Permission::name).find(|name| !declared(name)) {
+        Some(missing) => bail!("the permission {missing} is needed and not declared"),
+        None => Ok(()),
+    }
 }
 
 impl Platform {
@@ -91,10 +112,12 @@ impl Platform {
         let wrapped = SqliteKeys::open(&config.data.join("keys.sqlite")).context("the keys")?;
         let keys = Keys::new(keyring, Arc::new(wrapped), Arc::clone(&ambient.entropy));
         let engine = Arc::new(SqliteEngine::open(&config.data.join("store.sqlite")).context("the store")?);
+        let facts = Arc::new(ColumnarFacts::open(&config.data).context("the facts")?);
         let store = Store::new(engine.clone(), keys);
         let (registry, catalogue) = (Registry::new(), catalogue());
         let calls = registry.calls();
-        let contexts = contexts(&store, &calls, &catalogue, config, Remains(engine.clone()))?;
+        let contexts = contexts(&store, &calls, &catalogue, config, &Arc::new(Remains { log: engine.clone(), facts }))?;
+        all_declared(&contexts, &catalogue)?;
         registry.mount(&contexts);
         let settings = gateway::Settings { host: config.host.clone(), per_second: config.rate };
         let services = Services::new(Arc::clone(&catalogue), ambient.clone());

@@ -172,6 +172,23 @@ async fn apart(left: &Company<'_>, right: &Company<'_>, token: &str) {
     assert!(listed.contains(&right.email) && !listed.contains(&left.email));
 }
 
+async fn active_people(company: &Company<'_>, member: &Person<'_>) {
+    let batch =
+        json!({ "events": [{ "id": "e-1", "name": "report.opened" }, { "id": "e-2", "name": "report.opened" }] });
+    member.does("POST", "/v1/events", batch.clone()).await;
+    member.does("POST", "/v1/events", batch).await;
+    let report = json!({ "measure": "count", "name": "report.opened" });
+    let rows = company.owner.does("POST", "/v1/analytics/reports/query", report).await;
+    assert!(rows.to_string().contains("2.0"), "sent twice, counted once: {rows}");
+    until("two active people", async || {
+        let days = company.owner.does("GET", "/v1/analytics/active-people", Value::Null).await;
+        (days[0]["people"] == 2).then_some(())
+    })
+    .await;
+    let page = company.owner.request("GET", "/home").send().await.unwrap().text().await.unwrap();
+    assert!(page.contains("<rect") && page.contains("Charles"), "the owner's page shows the chart and the people");
+}
+
 async fn signs_in_with_their_client(company: &Company<'_>) -> Option<String> {
     let modules = store::contract::server("FREEHOLD_TEST_OIDC_CLIENT")?;
     let client = company
@@ -233,11 +250,12 @@ async fn a_first_customer_moves_in() {
         (people["items"].as_array().unwrap().len() == 1).then_some(people)
     })
     .await;
-    let colleague = people["items"][0]["user"].as_str().unwrap().to_owned();
+    let colleague = people["items"][0]["id"].as_str().unwrap().to_owned();
     let roles = format!("/v1/users/{colleague}/roles");
     member.refused("PUT", &roles, json!({ "roles": ["owner"] }), "permission_denied").await;
     acme.owner.does("PUT", &roles, json!({ "roles": ["admin"] })).await;
 
+    active_people(&acme, &member).await;
     second_factor(&acme).await;
     seats(&operator, &acme).await;
     let (on, off) = rollout(&acme).await;
