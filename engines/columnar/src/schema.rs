@@ -11,7 +11,7 @@ pub(crate) fn open(file: &Path) -> rusqlite::Result<Connection> {
     db.busy_timeout(Duration::from_secs(5))?;
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
-    db.pragma_update(None, "secure_delete", "OFF")?;
+    db.pragma_update(None, "secure_delete", "ON")?;
     db.set_prepared_statement_cache_capacity(32);
     Ok(db)
 }
