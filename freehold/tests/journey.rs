@@ -7,16 +7,9 @@ use std::{path::Path, process::Command};
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use site::{Person, Site, mailpit, until};
+use site::{Person, Site, mailpit, unique, until};
 
 const PASSWORD: &str = "correct horse battery";
-
-/// Addresses that no other run has.
-fn unique(name: &str) -> String {
-    let folder = tempfile::tempdir().unwrap();
-    let random = folder.path().file_name().unwrap().to_string_lossy().trim_start_matches('.').to_lowercase();
-    format!("{name}.{random}@mail.example")
-}
 
 async fn operator(site: &Site) -> Person<'_> {
     let visitor = site.visitor("localhost");

@@ -1,6 +1,6 @@
 //! Analytics: how a tenant's people use the product, as figures.
 //!
-//! A **fact** is something that a person did: told by the product ([`track`]), or a domain event, each of which is a fact
+//! A **fact** is something that a person did: told by the product (`track`), or a domain event, each of which is a fact
 //! of its type. Who did it stands there as a **pseudonym**: the same for a person throughout a tenant, another in each,
 //! and traced back by nobody once the tenant's key is destroyed. A person is **active** on a day on which they did
 //! anything; whose day it is, the time zone of the question says.

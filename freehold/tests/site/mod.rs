@@ -1,4 +1,5 @@
 //! An installation under test: the real program on a free port, with a folder of its own, and people at their browsers.
+#![allow(dead_code, reason = "each test uses its part")]
 
 use std::{
     io::{BufRead, BufReader},
@@ -28,6 +29,13 @@ impl Drop for Site {
         drop(self.process.kill());
         drop(self.process.wait());
     }
+}
+
+/// Addresses that no other run has.
+pub(crate) fn unique(name: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let random = folder.path().file_name().unwrap().to_string_lossy().trim_start_matches('.').to_lowercase();
+    format!("{name}.{random}@mail.example")
 }
 
 /// Where mailpit listens: SMTP, and one above it its REST API.
@@ -69,6 +77,12 @@ impl Site {
         let site = Self { process, port, claim, http, mailpit };
         until("the program answers", async || site.http.get(site.at("localhost", "/livez")).send().await.ok()).await;
         site
+    }
+
+    /// Ends the process as a power cut would end it.
+    pub(crate) fn kill(&self) {
+        let id = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-9", &id]).status().unwrap().success());
     }
 
     pub(crate) fn at(&self, host: &str, path: &str) -> String {

@@ -1,0 +1,79 @@
+//! `kill -9` under load: what was acknowledged is there, and what follows from it happens once.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where something is not as it must be")]
+
+mod site;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use site::{Person, Site, mailpit, until};
+
+const WRITERS: u64 = 6;
+const ROUNDS: u64 = 4;
+
+/// Counts up its own preference until the process dies; tells the last value that was acknowledged.
+async fn write(person: Person<'_>, writer: u64, from: u64, acknowledged: &AtomicU64) -> u64 {
+    let (mut last, mut next) = (from, from + 1);
+    loop {
+        let sent =
+            person.request("PUT", &format!("/v1/me/preferences/writer.{writer}")).json(&json!({ "value": next }));
+        match sent.send().await {
+            Ok(answer) if answer.status() == StatusCode::OK => (last, next) = (next, next + 1),
+            // One aggregate, many writers: who tried too often is told so, and the write did not happen.
+            Ok(answer) if answer.status() == StatusCode::CONFLICT => continue,
+            Ok(answer) => assert_eq!(answer.status(), StatusCode::OK),
+            Err(_) => return last,
+        }
+        acknowledged.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_survives_kill_9() {
+    let Some(mail) = mailpit() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut site = Site::start(&data, None, mail).await;
+    let email = site::unique("crash");
+    let asked = json!({ "company": "Acme", "slug": "acme", "name": "Ada", "email": email });
+    site.visitor("localhost").does("POST", "/v1/sign-up", asked).await;
+    let link = site.link_for(&email).await;
+    let cookie = site.visitor("acme.localhost").follows(&link, "correct horse battery").await.credential();
+    let mut values = vec![0; usize::try_from(WRITERS).unwrap()];
+    for round in 1..=ROUNDS {
+        let acknowledged = AtomicU64::new(0);
+        let owner = site.visitor("acme.localhost").with_cookie(&cookie);
+        let writers = (0..).zip(&values).map(|(writer, from)| write(owner.clone(), writer, *from, &acknowledged));
+        let killed = async {
+            until("writes under way", async || (acknowledged.load(Ordering::Relaxed) >= 40 * round).then_some(()))
+                .await;
+            site.kill();
+        };
+        let (last, ()) = tokio::join!(futures::future::join_all(writers), killed);
+        let port = site.port;
+        drop(owner);
+        site = Site::start(&data, Some(port), mail).await;
+        let owner = site.visitor("acme.localhost").with_cookie(&cookie);
+        let stored = owner.does("GET", "/v1/me/preferences", Value::Null).await;
+        for (writer, last) in last.iter().enumerate() {
+            let found = stored["preferences"].as_object().unwrap();
+            let found = found[&format!("writer.{writer}")].as_u64().unwrap();
+            // One more may have been written whose answer was lost.
+            assert!(found == *last || found == last + 1, "writer {writer}: {found} after {last}, round {round}");
+            values[writer] = found;
+        }
+    }
+    // Each change is one event, and each event one fact: none lost, none doubled.
+    let written: u64 = values.iter().sum();
+    let owner = site.visitor("acme.localhost").with_cookie(&cookie);
+    let report = json!({ "measure": "count", "name": "users.PreferenceChanged.v1" });
+    let count = async || {
+        let rows = owner.does("POST", "/v1/analytics/reports/query", report.clone()).await;
+        rows[0]["value"].as_f64()
+    };
+    #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
+    let expected = written as f64;
+    until("all facts", async || count().await.filter(|count| *count >= expected)).await;
+    assert!(count().await.is_some_and(|count| (count - expected).abs() < 0.5), "an event had its effect twice");
+}
