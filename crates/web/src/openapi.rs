@@ -70,7 +70,10 @@ fn operation(context: &Context, route: &Route, generator: &mut SchemaGenerator, 
             declared.extend(in_path.iter().map(|name| path_parameter(name, json!({ "type": "string" }))));
             let content = json!({ endpoint.produces: {} });
             answers.insert("200".to_owned(), json!({ "description": "The answer.", "content": content }));
-            answers.insert("3XX".to_owned(), json!({ "description": "Goes on elsewhere." }));
+            answers.insert("3XX".to_owned(), json!({ "description": "Goes on elsewhere, or nothing changed." }));
+            // A standard, or a page, has a form of its own for some refusals.
+            let refused = json!({ endpoint.produces: {}, "application/problem+json": { "schema": problem } });
+            answers.insert("4XX".to_owned(), json!({ "description": "The request is refused.", "content": refused }));
         }
         Target::UseCase(operation) => {
             let mut input = (operation.input)(generator);
@@ -107,7 +110,9 @@ fn operation(context: &Context, route: &Route, generator: &mut SchemaGenerator, 
             answers.insert("200".to_owned(), json!({ "description": "Done.", "content": content }));
         }
     }
-    answers.extend(problems(problem).into_iter().map(|(status, answer)| (status.to_owned(), answer)));
+    for (status, answer) in problems(problem) {
+        answers.entry(status).or_insert(answer);
+    }
     if !declared.is_empty() {
         described["parameters"] = declared.into();
     }

@@ -1,4 +1,5 @@
-//! How fast: `cargo test -p freehold-columnar --test volume -- --ignored --nocapture`.
+//! How fast: `cargo run --release -p freehold-columnar --example volume`.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement that a person reads")]
 
 use std::{collections::BTreeMap, time::Instant};
 
@@ -31,9 +32,8 @@ fn fact(dice: &SeededEntropy, scope: Scope, number: u64) -> Fact {
     }
 }
 
-#[tokio::test]
-#[ignore = "a measurement"]
-async fn a_million_facts() {
+#[tokio::main]
+async fn main() {
     let folder = tempfile::tempdir().unwrap();
     let facts = ColumnarFacts::open(folder.path()).unwrap();
     let (dice, scope) = (SeededEntropy::new(1), Scope::Tenant(Id::from_uuid(uuid::Uuid::from_u128(1))));
