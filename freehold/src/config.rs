@@ -96,7 +96,9 @@ impl Config {
             .merge(Toml::file(&overrides.config))
             .merge(
                 Env::prefixed("FREEHOLD_")
-                    .filter(|key| !key.starts_with("test_") && key != "cache" && key != "skips")
+                    .filter(|key| {
+                        !key.starts_with("test_") && !key.starts_with("call_") && key != "cache" && key != "skips"
+                    })
                     .split("__"),
             )
             .merge(Named(Serialized::defaults(overrides), "command line"));

@@ -1,6 +1,7 @@
 //! The command line of Freehold. `freehold up`, which is the default, runs everything in one process.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks through its output")]
 
+mod call;
 mod config;
 mod doctor;
 mod mail;
@@ -30,6 +31,7 @@ enum Command {
     Doctor,
     /// Shows the effective configuration, and where each value comes from
     Config,
+    Call(call::Call),
     /// Prints the OpenAPI document
     Openapi,
 }
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
                 print!("{}", config.explained());
                 Ok(ExitCode::SUCCESS)
             }
+            Command::Call(asked) => call::run(&config, &asked),
             Command::Openapi => platform::print_openapi(config),
         }
     });

@@ -165,6 +165,23 @@ async fn apart(left: &Company<'_>, right: &Company<'_>, token: &str) {
     assert!(listed.contains(&right.email) && !listed.contains(&left.email));
 }
 
+async fn api_keys(company: &Company<'_>) {
+    let asked = |name: &str| json!({ "name": "CI", "permissions": [name], "days": 30 });
+    company.owner.refused("POST", "/v1/api-keys", asked("tenants.tenant.erase"), "invalid_request").await;
+    company.owner.refused("POST", "/v1/api-keys", asked("identity.api_key.update"), "invalid_request").await;
+    let made = company.owner.does("POST", "/v1/api-keys", asked("users.profile.read")).await;
+    let program = company.owner.site.visitor(&company.owner.host).with_token(made["key"].as_str().unwrap());
+    program.does("GET", "/v1/users", Value::Null).await;
+    program.refused("GET", "/v1/features", Value::Null, "permission_denied").await;
+    program.clone().elsewhere("globex.localhost").refused("GET", "/v1/users", Value::Null, "credential_refused").await;
+    let path = format!("/v1/api-keys/{}", made["id"].as_str().unwrap());
+    company.owner.does("DELETE", &path, Value::Null).await;
+    until("the end of the key", async || {
+        (program.send("GET", "/v1/users", Value::Null).await.0 == StatusCode::UNAUTHORIZED).then_some(())
+    })
+    .await;
+}
+
 async fn active_people(company: &Company<'_>, member: &Person<'_>) {
     let batch =
         json!({ "events": [{ "id": "e-1", "name": "report.opened" }, { "id": "e-2", "name": "report.opened" }] });
@@ -249,6 +266,7 @@ async fn a_first_customer_moves_in() {
     acme.owner.does("PUT", &roles, json!({ "roles": ["admin"] })).await;
 
     active_people(&acme, &member).await;
+    api_keys(&acme).await;
     second_factor(&acme).await;
     seats(&operator, &acme).await;
     let (on, off) = rollout(&acme).await;

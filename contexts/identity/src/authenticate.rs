@@ -5,6 +5,7 @@ use kernel::{Caller, DefaultRole, Granted, Handle, Problem, ProblemKind, Session
 
 use crate::{
     Identity,
+    api_key::PREFIX,
     client::{Grant, GrantId, parts},
     operator::Operator,
     session::{OperatorSession, OperatorSessionId, Session},
@@ -18,6 +19,9 @@ pub(crate) fn refused() -> Problem {
 
 impl Handle<Authenticate> for Identity {
     async fn handle(&self, it: Authenticate, cx: Granted<Authenticate>) -> Result<Principal, Problem> {
+        if it.credential.starts_with(PREFIX) {
+            return self.by_api_key(&it.credential, &cx).await;
+        }
         let store = self.store.at(&cx);
         let (user, session, expires) = if let Some((id, secret)) = parts::<GrantId>(&it.credential, "fha_") {
             let grant = store.try_load::<Grant>(&id).await?.ok_or_else(refused)?;

@@ -4,6 +4,7 @@
 //! password. A **session** is a browser that is signed in; a **grant** is what a program holds of a person. A **realm** is what
 //! signing in needs to know of the tenant: its origin, which never changes, and its key. An **operator** runs the installation.
 
+mod api_key;
 mod authenticate;
 mod client;
 mod commands;
@@ -21,6 +22,7 @@ mod user;
 
 use std::{future::Future, sync::Arc};
 
+use api_key::{CreateApiKey, ListApiKeys, RevokeApiKey};
 use bytes::Bytes;
 use commands::{AssignRoles, BeginTotp, ConfirmTotp, Invite, ListSessions, ReadRoles, RegisterClient, RevokeSession};
 use contracts::{
@@ -148,6 +150,9 @@ pub fn context(store: Store, calls: Calls, catalogue: Arc<Catalogue>, settings: 
         .route::<BeginTotp, _>(Method::POST, "/v1/me/totp", &it)
         .route::<ConfirmTotp, _>(Method::POST, "/v1/me/totp/confirm", &it)
         .route::<RegisterClient, _>(Method::POST, "/v1/clients", &it)
+        .route::<CreateApiKey, _>(Method::POST, "/v1/api-keys", &it)
+        .route::<ListApiKeys, _>(Method::GET, "/v1/api-keys", &it)
+        .route::<RevokeApiKey, _>(Method::DELETE, "/v1/api-keys/{key}", &it)
         .internal::<Authenticate, _>(&it)
         .internal::<AuthenticateOperator, _>(&it)
         .on("provision", move |event: TenantProvisioned, cx| {

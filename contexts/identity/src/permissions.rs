@@ -24,6 +24,7 @@ permissions! {
     ROLES_READ "identity.role.read" "see who has which role" [Member Always];
     ROLES_UPDATE "identity.role.update" "give people roles and take them" [Owner Always];
     CLIENT_UPDATE "identity.client.update" "register programs that people sign in to" [Owner Always];
+    KEYS "identity.api_key.update" "make and end keys for programs" [Admin Always];
     CLAIM "identity.installation.claim" "become the operator of a new installation" [Visitor Always];
     OPERATE "identity.operator.self" "see one's own account as an operator" [Operator Always];
 }

@@ -1,0 +1,187 @@
+//! Keys for programs of the tenant's own: `fhk_…`, shown once, stored as a hash, with the permissions they were given.
+
+use std::time::Duration;
+
+use contracts::identity::Principal;
+use kernel::{
+    Aggregate, ApiKeyId, Caller, Condition, Cx, DefaultRole, Effect, Granted, Handle, Permission, Problem, ScopeKind,
+    Term, Timestamp, UseCase, text::DisplayName,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use store::Page;
+
+use crate::{Identity, authenticate::refused, client::parts, commands::Done, permissions as may, secret};
+
+/// The beginning of every key, by which leaked ones are recognised.
+pub(crate) const PREFIX: &str = "fhk_";
+const MOST_DAYS: u32 = 366;
+
+/// A key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ApiKey {
+    id: ApiKeyId,
+    name: DisplayName,
+    secret: String,
+    permissions: Vec<String>,
+    made: Timestamp,
+    ends: Timestamp,
+}
+
+impl Aggregate for ApiKey {
+    type Id = ApiKeyId;
+    const KIND: &'static str = "identity.api_key";
+    const SCOPE: ScopeKind = ScopeKind::Tenant;
+
+    fn id(&self) -> ApiKeyId {
+        self.id
+    }
+
+    fn terms(&self) -> Vec<Term> {
+        vec![Term::by_time("all", "", self.made)]
+    }
+}
+
+/// Makes a key for a program. It is shown in this answer only.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateApiKey {
+    /// What it is for.
+    name: DisplayName,
+    /// The names of the permissions it gets, each of which the caller holds without a condition.
+    #[schemars(length(min = 1, max = 50))]
+    permissions: Vec<String>,
+    /// For how many days it is good.
+    #[schemars(range(min = 1, max = 366))]
+    days: u32,
+}
+
+/// A new key.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct NewApiKey {
+    /// Its id.
+    id: ApiKeyId,
+    /// The key itself: keep it now, it cannot be shown again.
+    key: String,
+}
+
+impl UseCase for CreateApiKey {
+    type Output = NewApiKey;
+    const NAME: &'static str = "identity.api_keys.create";
+    const SCOPE: ScopeKind = ScopeKind::Tenant;
+    const NEEDS: Permission = may::KEYS;
+}
+
+/// Whether a caller may hand a permission on: it is held for everything, and is not the right to make keys itself.
+fn may_give(cx: &Cx, name: &str) -> bool {
+    name != may::KEYS.name() && cx.grants().iter().any(|(held, under)| held == name && under == Condition::Always)
+}
+
+impl Handle<CreateApiKey> for Identity {
+    async fn handle(&self, it: CreateApiKey, cx: Granted<CreateApiKey>) -> Result<NewApiKey, Problem> {
+        if !(1..=MOST_DAYS).contains(&it.days) {
+            return Err(Problem::invalid_field("/days", "expected 1 to 366"));
+        }
+        if !(1..=50).contains(&it.permissions.len()) {
+            return Err(Problem::invalid_field("/permissions", "expected 1 to 50 names"));
+        }
+        if let Some(place) = it.permissions.iter().position(|name| !may_give(&cx, name)) {
+            return Err(Problem::invalid_field(
+                format!("/permissions/{place}"),
+                "not a permission that you can hand on",
+            ));
+        }
+        let (id, secret): (ApiKeyId, _) = (cx.new_id(), secret::fresh(&cx));
+        let ends = cx.now() + Duration::from_hours(u64::from(it.days) * 24);
+        let stored = secret::hash(&secret);
+        let key = ApiKey { id, name: it.name, secret: stored, permissions: it.permissions, made: cx.now(), ends };
+        self.store.at(&cx).create(key, ()).await?;
+        Ok(NewApiKey { id, key: format!("{PREFIX}{id}.{secret}") })
+    }
+}
+
+/// The keys of the tenant's programs.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListApiKeys {
+    /// Go on after this cursor.
+    after: Option<String>,
+}
+
+/// A key as it is listed: never the key itself.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct ApiKeyView {
+    id: ApiKeyId,
+    name: DisplayName,
+    permissions: Vec<String>,
+    #[schemars(with = "String")]
+    made: Timestamp,
+    #[schemars(with = "String")]
+    ends: Timestamp,
+}
+
+/// A part of the list of keys, the newest first.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct ApiKeyList {
+    items: Vec<ApiKeyView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+impl UseCase for ListApiKeys {
+    type Output = ApiKeyList;
+    const NAME: &'static str = "identity.api_keys.list";
+    const SCOPE: ScopeKind = ScopeKind::Tenant;
+    const NEEDS: Permission = may::KEYS;
+    const EFFECT: Effect = Effect::Tell;
+}
+
+impl Handle<ListApiKeys> for Identity {
+    async fn handle(&self, it: ListApiKeys, cx: Granted<ListApiKeys>) -> Result<ApiKeyList, Problem> {
+        let page = Page { after: it.after, newest_first: true, ..Page::default() };
+        let listed = self.store.at(&cx).list::<ApiKey>("all", "", &page).await?;
+        let view = |it: &ApiKey| ApiKeyView {
+            id: it.id,
+            name: it.name.clone(),
+            permissions: it.permissions.clone(),
+            made: it.made,
+            ends: it.ends,
+        };
+        Ok(ApiKeyList { items: listed.items.iter().map(|it| view(it)).collect(), next: listed.next })
+    }
+}
+
+/// Ends a key: within a second it is good nowhere any more.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RevokeApiKey {
+    /// Which.
+    key: ApiKeyId,
+}
+
+impl UseCase for RevokeApiKey {
+    type Output = Done;
+    const NAME: &'static str = "identity.api_keys.revoke";
+    const SCOPE: ScopeKind = ScopeKind::Tenant;
+    const NEEDS: Permission = may::KEYS;
+}
+
+impl Handle<RevokeApiKey> for Identity {
+    async fn handle(&self, it: RevokeApiKey, cx: Granted<RevokeApiKey>) -> Result<Done, Problem> {
+        let key = self.store.at(&cx).load::<ApiKey>(&it.key).await?;
+        self.store.at(&cx).delete(key, ()).await?;
+        Ok(Done {})
+    }
+}
+
+impl Identity {
+    /// What a key may do: what it was given, of what its tenant's people can be given at all.
+    pub(crate) async fn by_api_key(&self, credential: &str, cx: &Cx) -> Result<Principal, Problem> {
+        let (id, secret) = parts::<ApiKeyId>(credential, PREFIX).ok_or_else(refused)?;
+        let key = self.store.at(cx).try_load::<ApiKey>(&id).await?;
+        let key = key.filter(|key| key.ends > cx.now() && secret::matches(secret, &key.secret)).ok_or_else(refused)?;
+        let grants = self.catalogue.grants(&[DefaultRole::Person, DefaultRole::Owner]);
+        let grants = grants.narrowed(|name| key.permissions.iter().any(|given| given == name));
+        Ok(Principal { caller: Caller::ApiKey { id }, grants, expires: key.ends })
+    }
+}
