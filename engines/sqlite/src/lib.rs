@@ -44,6 +44,17 @@ impl SqliteEngine {
         Ok(Self { file: file.to_owned(), writer, idle: Arc::default() })
     }
 
+    /// A read of one row, where the caller stands: handing it to another thread costs several times the read, whose
+    /// pages are in the cache of the operating system as a rule.
+    fn read_one<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let pooled = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = pooled.map_or_else(|| schema::open(&self.file), Ok).map_err(|error| unavailable(&error))?;
+        let answer = query(&connection);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        answer.map_err(|error| unavailable(&error))
+    }
+
+    /// A read of many rows, off the runtime's threads.
     async fn read<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -64,18 +75,15 @@ impl SqliteEngine {
 #[async_trait]
 impl Engine for SqliteEngine {
     async fn get(&self, key: &CoreKey) -> Result<Option<Core>, StoreError> {
-        let key = key.clone();
-        self.read(move |db| rows::core(db, &key)).await
+        self.read_one(|db| rows::core(db, key))
     }
 
     async fn base(&self, key: &CoreKey) -> Result<Base, StoreError> {
-        let key = key.clone();
-        self.read(move |db| rows::base(db, &key)).await
+        self.read_one(|db| rows::base(db, key))
     }
 
     async fn find(&self, space: &Space, claim: &ClaimKey) -> Result<Option<(CoreKey, Core)>, StoreError> {
-        let (space, claim) = (space.clone(), claim.clone());
-        self.read(move |db| rows::holder(db, &space, &claim)).await
+        self.read_one(|db| rows::holder(db, space, claim))
     }
 
     async fn scan(&self, scan: &Scan) -> Result<Vec<Hit>, StoreError> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use kernel::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use store::{
-    Base, Change, ClaimKey, Commit, Core, CoreKey, DueTimer, Epoch, Hit, OutboxEvent, Outcome, Scan, Space, StoreError,
-    TermKey, TimerKey, Write, port::outbox_partition,
+    Base, Change, ClaimKey, Commit, Core, CoreKey, DueTimer, Epoch, Hit, OutboxEvent, Outcome, Parts, Scan, Space,
+    StoreError, TimerKey, Write, port::outbox_partition,
 };
 
 use crate::unavailable;
@@ -42,69 +42,69 @@ pub(crate) fn base(db: &Connection, key: &CoreKey) -> Rows<Base> {
     Ok(found.optional()?.unwrap_or_default())
 }
 
+const CORE: &str = "c.version, c.fence, c.body, c.expires, c.parts";
+
+/// From the columns of [`CORE`], beginning at one.
+fn core_of(row: &Row<'_>, at: usize) -> Rows<Core> {
+    let base = Base { version: row.get(at)?, fence: row.get(at + 1)? };
+    let stored = row.get_ref(at + 4)?.as_blob()?;
+    let parts = Parts::decode(stored).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(at + 4, rusqlite::types::Type::Blob, Box::new(error))
+    })?;
+    let Parts { claims, terms, timers } = parts;
+    let expires = row.get::<_, Option<i64>>(at + 3)?.map(instant);
+    Ok(Core { base, body: row.get(at + 2)?, claims, terms, timers, expires })
+}
+
 pub(crate) fn core(db: &Connection, key: &CoreKey) -> Rows<Option<Core>> {
-    let of = params![key.space.as_str(), key.kind, key.id];
-    let sql = "SELECT version, fence, body, expires FROM cores WHERE space=? AND kind=? AND id=? AND deleted=0";
-    let found = db.prepare_cached(sql)?.query_row(of, |row| {
-        let base = Base { version: row.get(0)?, fence: row.get(1)? };
-        let expires = row.get::<_, Option<i64>>(3)?.map(instant);
-        Ok(Core { base, body: row.get(2)?, claims: Vec::new(), terms: Vec::new(), timers: Vec::new(), expires })
-    });
-    let Some(mut core) = found.optional()? else { return Ok(None) };
-    let sql = "SELECT claim FROM claims WHERE space=? AND kind=? AND id=? ORDER BY place";
-    core.claims = all(db, sql, of, |row| row.get(0).map(ClaimKey))?;
-    let sql = "SELECT idx, value, sort FROM terms WHERE space=? AND kind=? AND id=? ORDER BY place";
-    core.terms = all(db, sql, of, |row| Ok(TermKey { index: row.get(0)?, value: row.get(1)?, sort: row.get(2)? }))?;
-    let sql = "SELECT name, due FROM timers WHERE space=? AND kind=? AND id=? ORDER BY place";
-    core.timers = all(db, sql, of, |row| Ok(TimerKey { name: row.get(0)?, due: instant(row.get(1)?) }))?;
-    Ok(Some(core))
+    let sql = "SELECT c.version, c.fence, c.body, c.expires, c.parts FROM cores c
+               WHERE c.space=? AND c.kind=? AND c.id=? AND c.deleted=0";
+    let with = params![key.space.as_str(), key.kind, key.id];
+    db.prepare_cached(sql)?.query_row(with, |row| core_of(row, 0)).optional()
 }
 
 pub(crate) fn holder(db: &Connection, space: &Space, claim: &ClaimKey) -> Rows<Option<(CoreKey, Core)>> {
-    // One snapshot for both reads: a holder that lets go in between is not told as one without a core.
-    let tx = db.unchecked_transaction()?;
-    let sql = "SELECT kind, id FROM claims WHERE space=? AND claim=?";
-    let found = tx.prepare_cached(sql)?.query_row(params![space.as_str(), claim.0], |row| key(space, row, 0, 1));
-    let Some(key) = found.optional()? else { return Ok(None) };
-    Ok(core(&tx, &key)?.map(|core| (key, core)))
+    let sql = "SELECT c.kind, c.id, c.version, c.fence, c.body, c.expires, c.parts FROM claims h
+               JOIN cores c ON c.space=h.space AND c.kind=h.kind AND c.id=h.id
+               WHERE h.space=? AND h.claim=? AND c.deleted=0";
+    let found = db
+        .prepare_cached(sql)?
+        .query_row(params![space.as_str(), claim.0], |row| Ok((key(space, row, 0, 1)?, core_of(row, 2)?)));
+    found.optional()
 }
 
 pub(crate) fn scan(db: &Connection, scan: &Scan) -> Rows<Vec<Hit>> {
-    let tx = db.unchecked_transaction()?;
     let (than, order) = if scan.newest_first { ("<", "DESC") } else { (">", "ASC") };
-    let from = if scan.after.is_some() { format!("AND (sort, id) {than} (?5, ?6)") } else { "AND ?5 IS ?6".to_owned() };
+    let from =
+        if scan.after.is_some() { format!("AND (t.sort, t.id) {than} (?5, ?6)") } else { "AND ?5 IS ?6".to_owned() };
     let sql = format!(
-        "SELECT sort, id FROM terms WHERE space=?1 AND kind=?2 AND idx=?3 AND value=?4 {from}
-         ORDER BY sort {order}, id {order} LIMIT ?7"
+        "SELECT t.sort, t.id, {CORE} FROM terms t JOIN cores c ON c.space=t.space AND c.kind=t.kind AND c.id=t.id
+         WHERE t.space=?1 AND t.kind=?2 AND t.idx=?3 AND t.value=?4 {from}
+         ORDER BY t.sort {order}, t.id {order} LIMIT ?7"
     );
     let (sort, id) = scan.after.clone().unzip();
     let with = params![scan.space.as_str(), scan.kind, scan.index, scan.value, sort, id, scan.limit];
-    let places: Vec<(String, String)> = all(&tx, &sql, with, |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let hit = |(sort, id): (String, String)| {
-        let key = CoreKey { space: scan.space.clone(), kind: scan.kind.clone(), id: id.clone() };
-        Ok(core(&tx, &key)?.map(|core| Hit { sort, id, core }))
-    };
-    places.into_iter().filter_map(|place| hit(place).transpose()).collect()
+    all(db, &sql, with, |row| Ok(Hit { sort: row.get(0)?, id: row.get(1)?, core: core_of(row, 2)? }))
 }
 
-fn derive(db: &Connection, key: &CoreKey, claims: &[ClaimKey], terms: &[TermKey], timers: &[TimerKey]) -> Rows<()> {
+fn derive(db: &Connection, key: &CoreKey, parts: &Parts) -> Rows<()> {
     let (space, kind, id) = (key.space.as_str(), &key.kind, &key.id);
     for table in ["claims", "terms", "timers"] {
         let sql = format!("DELETE FROM {table} WHERE space=? AND kind=? AND id=?");
         db.prepare_cached(&sql)?.execute(params![space, kind, id])?;
     }
-    for (place, claim) in claims.iter().enumerate() {
-        let sql = "INSERT OR REPLACE INTO claims (space, claim, kind, id, place) VALUES (?,?,?,?,?)";
-        db.prepare_cached(sql)?.execute(params![space, claim.0, kind, id, place])?;
+    for claim in &parts.claims {
+        let sql = "INSERT OR REPLACE INTO claims (space, claim, kind, id) VALUES (?,?,?,?)";
+        db.prepare_cached(sql)?.execute(params![space, claim.0, kind, id])?;
     }
-    for (place, term) in terms.iter().enumerate() {
-        let sql = "INSERT OR REPLACE INTO terms (space, kind, idx, value, sort, id, place) VALUES (?,?,?,?,?,?,?)";
-        let with = params![space, kind, term.index, term.value, term.sort, id, place];
+    for term in &parts.terms {
+        let sql = "INSERT OR REPLACE INTO terms (space, kind, idx, value, sort, id) VALUES (?,?,?,?,?,?)";
+        let with = params![space, kind, term.index, term.value, term.sort, id];
         db.prepare_cached(sql)?.execute(with)?;
     }
-    for (place, timer) in timers.iter().enumerate() {
-        let sql = "INSERT OR REPLACE INTO timers (space, kind, id, name, due, place) VALUES (?,?,?,?,?,?)";
-        db.prepare_cached(sql)?.execute(params![space, kind, id, timer.name, timer.due.as_microsecond(), place])?;
+    for timer in &parts.timers {
+        let sql = "INSERT OR REPLACE INTO timers (space, kind, id, name, due) VALUES (?,?,?,?,?)";
+        db.prepare_cached(sql)?.execute(params![space, kind, id, timer.name, timer.due.as_microsecond()])?;
     }
     Ok(())
 }
@@ -120,13 +120,20 @@ fn taken(db: &Connection, key: &CoreKey, claims: &[ClaimKey]) -> Result<(), Stor
     Ok(())
 }
 
-fn put(db: &Connection, key: &CoreKey, base: Base, body: Option<&[u8]>, expires: Option<Timestamp>) -> Rows<()> {
+fn put(
+    db: &Connection,
+    key: &CoreKey,
+    base: Base,
+    body: Option<&[u8]>,
+    parts: &[u8],
+    expires: Option<Timestamp>,
+) -> Rows<()> {
     db.prepare_cached("UPDATE feed SET last = last + 1")?.execute([])?;
-    let sql = "INSERT OR REPLACE INTO cores (space, kind, id, version, fence, deleted, body, expires, changed)
-               VALUES (?,?,?,?,?,?,?,?, (SELECT last FROM feed))";
+    let sql = "INSERT OR REPLACE INTO cores (space, kind, id, version, fence, deleted, body, parts, expires, changed)
+               VALUES (?,?,?,?,?,?,?,?,?, (SELECT last FROM feed))";
     let (deleted, body) = (body.is_none(), body.unwrap_or_default());
     let expires = expires.map(Timestamp::as_microsecond);
-    let with = params![key.space.as_str(), key.kind, key.id, base.version, base.fence, deleted, body, expires];
+    let with = params![key.space.as_str(), key.kind, key.id, base.version, base.fence, deleted, body, parts, expires];
     db.prepare_cached(sql)?.execute(with).map(drop)
 }
 
@@ -144,9 +151,13 @@ pub(crate) fn commit(db: &Connection, commit: &Commit) -> Result<Outcome, StoreE
     match &commit.write {
         Write::Put { body, claims, terms, timers, expires } => {
             taken(db, key, claims)?;
-            stored(put(db, key, next, Some(body), *expires).and_then(|()| derive(db, key, claims, terms, timers)))?;
+            let parts = Parts { claims: claims.clone(), terms: terms.clone(), timers: timers.clone() };
+            stored(put(db, key, next, Some(body), &parts.encode()?, *expires).and_then(|()| derive(db, key, &parts)))?;
         }
-        Write::Delete => stored(put(db, key, next, None, None).and_then(|()| derive(db, key, &[], &[], &[])))?,
+        Write::Delete => {
+            let none = Parts::default();
+            stored(put(db, key, next, None, &[], None).and_then(|()| derive(db, key, &none)))?;
+        }
     }
     // The outcome of a commit here is never unknown to a living caller: a mark is only for repetitions that may come.
     if !commit.id.remember.is_zero() {
@@ -178,12 +189,13 @@ pub(crate) fn export(
     after: Option<&CoreKey>,
     limit: usize,
 ) -> Rows<Vec<(CoreKey, Core)>> {
-    let tx = db.unchecked_transaction()?;
     let (kind, id) = after.map_or(("", ""), |key| (key.kind.as_str(), key.id.as_str()));
-    let sql =
-        "SELECT kind, id FROM cores WHERE space=? AND deleted=0 AND (kind, id) > (?, ?) ORDER BY kind, id LIMIT ?";
-    let keys = all(&tx, sql, params![space.as_str(), kind, id, limit], |row| key(space, row, 0, 1))?;
-    keys.into_iter().filter_map(|key| core(&tx, &key).map(|core| core.map(|core| (key, core))).transpose()).collect()
+    let sql = format!(
+        "SELECT c.kind, c.id, {CORE} FROM cores c
+         WHERE c.space=? AND c.deleted=0 AND (c.kind, c.id) > (?, ?) ORDER BY c.kind, c.id LIMIT ?"
+    );
+    let with = params![space.as_str(), kind, id, limit];
+    all(db, &sql, with, |row| Ok((key(space, row, 0, 1)?, core_of(row, 2)?)))
 }
 
 pub(crate) fn import(db: &Connection, key: &CoreKey, core: &Core) -> Result<(), StoreError> {
@@ -191,8 +203,9 @@ pub(crate) fn import(db: &Connection, key: &CoreKey, core: &Core) -> Result<(), 
         return Err(StoreError::Conflict);
     }
     taken(db, key, &core.claims)?;
-    stored(put(db, key, core.base, Some(&core.body), core.expires))?;
-    stored(derive(db, key, &core.claims, &core.terms, &core.timers))
+    let parts = Parts::of(core);
+    stored(put(db, key, core.base, Some(&core.body), &parts.encode()?, core.expires))?;
+    stored(derive(db, key, &parts))
 }
 
 pub(crate) fn erase(db: &Connection, space: &Space) -> Result<u64, StoreError> {

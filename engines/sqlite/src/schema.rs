@@ -15,12 +15,12 @@ pub(crate) fn open(file: &Path) -> rusqlite::Result<Connection> {
     Ok(db)
 }
 
-/// Names, terms and timers stand in the core as well, so that a commit knows what to take back.
+/// Names, terms and timers stand in the core as well: reading one is reading one row.
 pub(crate) fn create(db: &Connection) -> rusqlite::Result<()> {
     db.execute_batch(
         "CREATE TABLE IF NOT EXISTS cores (
            space TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, fence INTEGER NOT NULL,
-           deleted INTEGER NOT NULL, body BLOB NOT NULL, expires INTEGER, changed INTEGER NOT NULL,
+           deleted INTEGER NOT NULL, body BLOB NOT NULL, parts BLOB NOT NULL, expires INTEGER, changed INTEGER NOT NULL,
            PRIMARY KEY (space, kind, id)) WITHOUT ROWID;
          CREATE UNIQUE INDEX IF NOT EXISTS cores_changed ON cores (changed);
          CREATE INDEX IF NOT EXISTS cores_feed ON cores (space, changed);
@@ -28,14 +28,14 @@ pub(crate) fn create(db: &Connection) -> rusqlite::Result<()> {
          CREATE TABLE IF NOT EXISTS feed (last INTEGER NOT NULL);
          INSERT INTO feed SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM feed);
          CREATE TABLE IF NOT EXISTS claims (space TEXT NOT NULL, claim TEXT NOT NULL, kind TEXT NOT NULL,
-           id TEXT NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (space, claim)) WITHOUT ROWID;
+           id TEXT NOT NULL, PRIMARY KEY (space, claim)) WITHOUT ROWID;
          CREATE INDEX IF NOT EXISTS claims_of ON claims (space, kind, id);
          CREATE TABLE IF NOT EXISTS terms (space TEXT NOT NULL, kind TEXT NOT NULL, idx TEXT NOT NULL,
-           value TEXT NOT NULL, sort TEXT NOT NULL, id TEXT NOT NULL, place INTEGER NOT NULL,
+           value TEXT NOT NULL, sort TEXT NOT NULL, id TEXT NOT NULL,
            PRIMARY KEY (space, kind, idx, value, sort, id)) WITHOUT ROWID;
          CREATE INDEX IF NOT EXISTS terms_of ON terms (space, kind, id);
          CREATE TABLE IF NOT EXISTS timers (space TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL,
-           name TEXT NOT NULL, due INTEGER NOT NULL, place INTEGER NOT NULL,
+           name TEXT NOT NULL, due INTEGER NOT NULL,
            PRIMARY KEY (space, kind, id, name)) WITHOUT ROWID;
          CREATE INDEX IF NOT EXISTS timers_due ON timers (due);
          CREATE INDEX IF NOT EXISTS timers_space_due ON timers (space, due);
