@@ -165,6 +165,26 @@ async fn apart(left: &Company<'_>, right: &Company<'_>, token: &str) {
     assert!(listed.contains(&right.email) && !listed.contains(&left.email));
 }
 
+/// A new password, by mail; whoever was signed in before is signed in no more.
+async fn recovers<'a>(company: &Company<'a>) -> Person<'a> {
+    let site = company.owner.site;
+    let before = site.link_for(&company.email).await;
+    let visitor = site.visitor(&company.owner.host);
+    for email in [company.email.as_str(), "nobody@mail.example"] {
+        let (answer, _) = visitor.form("/recover", &[("email", email)]).await;
+        assert_eq!(answer.status(), StatusCode::OK, "it does not tell who is known here");
+    }
+    let link =
+        until("another mail", async || Some(site.link_for(&company.email).await).filter(|link| *link != before)).await;
+    let owner = visitor.follows(&link, "another fine password").await;
+    until("the end of the sessions before", async || {
+        let (status, _) = company.owner.send("GET", "/v1/me", Value::Null).await;
+        (status == StatusCode::UNAUTHORIZED).then_some(())
+    })
+    .await;
+    owner
+}
+
 async fn api_keys(company: &Company<'_>) {
     let asked = |name: &str| json!({ "name": "CI", "permissions": [name], "days": 30 });
     company.owner.refused("POST", "/v1/api-keys", asked("tenants.tenant.erase"), "invalid_request").await;
@@ -241,7 +261,7 @@ async fn a_first_customer_moves_in() {
     let data = folder.path().join("data");
     let site = Site::start(&data, None, mail).await;
     let operator = operator(&site).await;
-    let (acme, globex) = tokio::join!(found(&site, "acme", "Ada Lovelace"), found(&site, "globex", "Grace Hopper"));
+    let (acme, mut globex) = tokio::join!(found(&site, "acme", "Ada Lovelace"), found(&site, "globex", "Grace Hopper"));
 
     // The code of the grant is used twice in there, which ends it: its tokens are void, and a second sign-in gives good ones.
     let ended = signs_in_with_their_client(&acme).await;
@@ -265,6 +285,7 @@ async fn a_first_customer_moves_in() {
     member.refused("PUT", &roles, json!({ "roles": ["owner"] }), "permission_denied").await;
     acme.owner.does("PUT", &roles, json!({ "roles": ["admin"] })).await;
 
+    globex.owner = recovers(&globex).await;
     active_people(&acme, &member).await;
     api_keys(&acme).await;
     second_factor(&acme).await;

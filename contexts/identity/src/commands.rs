@@ -210,6 +210,18 @@ impl Identity {
         store.delete(session, ()).await
     }
 
+    pub(crate) async fn end_all_sessions(&self, user: UserId, cx: &kernel::Cx) -> Result<(), Problem> {
+        loop {
+            let listed = self.store.at(cx).list::<Session>("user", &user.to_string(), &Page::default()).await?;
+            if listed.items.is_empty() {
+                return Ok(());
+            }
+            for session in listed.items {
+                self.end_session(session, cx).await?;
+            }
+        }
+    }
+
     pub(crate) async fn realm(&self, cx: &kernel::Cx) -> Result<store::Loaded<Realm>, Problem> {
         self.store.at(cx).load::<Realm>(&Realm::ID.to_owned()).await
     }

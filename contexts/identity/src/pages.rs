@@ -246,7 +246,12 @@ impl Identity {
             let choose = |it: &mut User| it.choose_password(&user.stamp, hash.clone(), stamp.clone());
             self.store.at(&cx).change(&user.id, choose).await.map(store::Loaded::into_inner)
         };
-        match chosen.await {
+        let chosen = chosen.await;
+        if let Ok(user) = &chosen {
+            // Whoever knew the old password may be signed in somewhere.
+            self.end_all_sessions(user.id, &cx).await?;
+        }
+        match chosen {
             // A new password does not stand in for the second factor.
             Ok(user) if user.needs_code() => redirect("/sign-in"),
             Ok(user) => self.begin(user.id, &["pwd"], "/", &cx).await,
@@ -275,7 +280,11 @@ impl Identity {
         if let Some(user) = self.by_email(get(&sent, "email"), &cx).await? {
             let realm = self.realm(&cx).await?;
             let link = link::make(&self.store, &cx, &realm, &user, LinkPurpose::Recover).await?;
-            let ask = |user: &mut User| Ok(user.link(LinkPurpose::Recover, link.clone()));
+            let now = cx.now();
+            let ask = |user: &mut User| {
+                let asked = user.recover(link.clone(), now).map(kernel::AnyEvent::from);
+                Ok(asked.into_iter().collect::<Vec<_>>())
+            };
             self.store.at(&cx).change(&user.id, ask).await?;
         }
         let text = "If the address is known here, a link is on its way.";
@@ -334,11 +343,12 @@ impl Identity {
         };
         // The operator first: after a crash in between, the link works again and nobody is locked out.
         let operator = self.store.at(&cx).create(operator, ()).await?;
-        self.store
-            .at(&cx)
-            .create(Claimed { by: operator.id, at: cx.now() }, ())
-            .await
-            .map_err(|_| Self::claim_refused())?;
+        let claimed = Claimed { by: operator.id, at: cx.now() };
+        if self.store.at(&cx).create(claimed, ()).await.is_err() {
+            // Someone was faster by a moment: there is to be no second one.
+            self.store.at(&cx).delete(operator, ()).await?;
+            return Err(Self::claim_refused());
+        }
         self.begin_operator(&operator, &cx).await
     }
 

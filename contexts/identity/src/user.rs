@@ -44,7 +44,13 @@ pub(crate) struct User {
     pub(crate) stamp: String,
     failures: u32,
     locked_until: Option<Timestamp>,
+    /// When a link was last asked for by somebody who had not signed in.
+    #[serde(default)]
+    recovery_asked: Option<Timestamp>,
 }
+
+/// Between two links that anybody can have mailed to a person.
+const RECOVERY_PAUSE: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// Failed attempts before a pause.
 const FAILURES: u32 = 5;
@@ -71,6 +77,7 @@ impl User {
             stamp,
             failures: 0,
             locked_until: None,
+            recovery_asked: None,
         };
         (it, registered)
     }
@@ -83,6 +90,18 @@ impl User {
             name: Personal::Known(self.name.clone()),
             link: Personal::Known(link),
         }
+    }
+
+    /// Somebody who says to be this person asks for a new password: at most one mail a minute, and none to whom it was
+    /// closed.
+    pub(crate) fn recover(&mut self, link: String, now: Timestamp) -> Option<LinkRequested> {
+        let again = self.recovery_asked.is_some_and(|asked| now < asked + RECOVERY_PAUSE);
+        if again || self.standing == Standing::Deactivated {
+            return None;
+        }
+        self.recovery_asked = Some(now);
+        let purpose = if self.standing == Standing::Invited { LinkPurpose::Verify } else { LinkPurpose::Recover };
+        Some(self.link(purpose, link))
     }
 
     /// The link was followed and a password chosen.
@@ -227,6 +246,17 @@ mod tests {
         for (counter, code) in (0..).zip(expected) {
             assert_eq!(hotp(b"12345678901234567890", counter), code);
         }
+    }
+
+    #[test]
+    fn a_stranger_cannot_flood_a_mailbox() {
+        let mut it = ada();
+        let now = Timestamp::UNIX_EPOCH;
+        assert!(it.recover("l".to_owned(), now).is_some());
+        assert!(it.recover("l".to_owned(), now + std::time::Duration::from_secs(59)).is_none());
+        assert!(it.recover("l".to_owned(), now + RECOVERY_PAUSE).is_some());
+        it.standing = Standing::Deactivated;
+        assert!(it.recover("l".to_owned(), now + RECOVERY_PAUSE * 5).is_none());
     }
 
     #[test]

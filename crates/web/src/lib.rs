@@ -79,7 +79,12 @@ async fn serve(State(line): State<Arc<Line>>, params: RawPathParams, request: Re
     let (parts, body) = request.into_parts();
     let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let mut trace = None;
-    match line.run(parts, params, body, &mut trace).await {
+    let ran = tokio::time::timeout(DEADLINE, line.run(parts, params, body, &mut trace)).await;
+    let too_long = || {
+        Problem::new(ProblemKind::Timeout, "deadline_exceeded", "the request took longer than 30 seconds")
+            .hint("send it again with the same Idempotency-Key")
+    };
+    match ran.unwrap_or_else(|_| Err(too_long())) {
         Ok(response) => response,
         Err(problem) => {
             if problem.kind() == ProblemKind::Internal {
