@@ -196,8 +196,22 @@ impl Scoped<'_> {
             return Ok(None);
         }
         match self.open(&key, &core).await {
-            Err(gone) if gone.kind() == ProblemKind::Gone => Ok(None),
+            Err(gone) if gone.kind() == ProblemKind::Gone => {
+                self.clear_away(key, core.base).await?;
+                Ok(None)
+            }
             opened => opened.map(Some),
+        }
+    }
+
+    /// What an erased person left is nothing that anyone can read, but it still holds names and has timers that come due.
+    async fn clear_away(&self, key: CoreKey, base: Base) -> Result<(), Problem> {
+        let id = CommitId { bytes: self.cx.random(), remember: Duration::ZERO };
+        let commit = Commit { id, key, base, write: Write::Delete, events: Vec::new(), at: self.cx.now() };
+        match self.store.engine.commit(commit).await {
+            // Someone else has cleared it away.
+            Ok(_) | Err(StoreError::Conflict) => Ok(()),
+            Err(error) => Err(problem(error)),
         }
     }
 
@@ -215,7 +229,13 @@ impl Scoped<'_> {
         if core.expires.is_some_and(|ends| ends <= self.cx.now()) {
             return Ok(None);
         }
-        self.open(&key, &core).await.map(Some)
+        match self.open(&key, &core).await {
+            Err(gone) if gone.kind() == ProblemKind::Gone => {
+                self.clear_away(key, core.base).await?;
+                Ok(None)
+            }
+            opened => opened.map(Some),
+        }
     }
 
     /// Aggregates that carry a term, in its order.
