@@ -1,5 +1,10 @@
 //! The journey of a first customer, through the real program over real HTTP and real mail.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where something is not as it must be")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test stops where something is not as it must be"
+)]
 
 mod site;
 
@@ -134,6 +139,37 @@ async fn rollout(company: &Company<'_>) -> (String, String) {
     (on, off)
 }
 
+/// Every route that names a thing in its path, asked by the one company for a thing of the other: there is none.
+async fn foreign_ids(left: &Company<'_>, right: &Company<'_>, document: &Value) {
+    let own = |answer: Value, field: &str| answer["items"][0][field].as_str().unwrap().to_owned();
+    let user = own(left.owner.does("GET", "/v1/users", Value::Null).await, "id");
+    let session = own(left.owner.does("GET", "/v1/me/sessions", Value::Null).await, "id");
+    let asked = json!({ "name": "CI", "permissions": ["users.profile.read"], "days": 1 });
+    let key = left.owner.does("POST", "/v1/api-keys", asked).await["id"].as_str().unwrap().to_owned();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let Some((_, named)) = path.split_once('{').filter(|_| operation["x-scope"] == "tenant") else { continue };
+            let id = match (operation["operationId"].as_str().unwrap(), named.split('}').next().unwrap()) {
+                (_, "user") => &user,
+                (_, "session") => &session,
+                ("identity.api_keys.revoke", "key") => &key,
+                // Names that people choose, the same in every company: what is behind them is one's own.
+                ("users.set_preference" | "tenants.features.switch" | "tenants.ofrep.evaluate", _) => continue,
+                (operation, named) => panic!("{operation}: say here what a foreign {named} is"),
+            };
+            let path = path.replace("{user}", id).replace("{session}", id).replace("{key}", id);
+            let (status, answer) = right.owner.send(method, &path, json!({ "roles": ["member"] })).await;
+            let (status, answer) = if status == StatusCode::BAD_REQUEST {
+                right.owner.send(method, &path, Value::Null).await
+            } else {
+                (status, answer)
+            };
+            assert_eq!(status, StatusCode::NOT_FOUND, "{method} {path}: {answer}");
+        }
+    }
+    left.owner.does("DELETE", &format!("/v1/api-keys/{key}"), Value::Null).await;
+}
+
 /// Every route of one company, with a credential of the other: nothing but "who are you?".
 async fn apart(left: &Company<'_>, right: &Company<'_>, token: &str) {
     let site = left.owner.site;
@@ -159,6 +195,7 @@ async fn apart(left: &Company<'_>, right: &Company<'_>, token: &str) {
         }
     }
     assert!(tried > 20, "the document lists the routes");
+    foreign_ids(left, right, &document).await;
     let contradicting = left.owner.request("GET", "/v1/me").header("x-tenant", &right.id).send().await.unwrap();
     assert_eq!(contradicting.status(), StatusCode::BAD_REQUEST);
     let listed = right.owner.does("GET", "/v1/users", Value::Null).await.to_string();
