@@ -1,1 +1,0 @@
-//! freehold-e2e
