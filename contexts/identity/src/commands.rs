@@ -76,6 +76,10 @@ use_case!(Invite -> RolesView, "identity.invite", INVITE);
 
 impl Handle<Invite> for Identity {
     async fn handle(&self, it: Invite, cx: Granted<Invite>) -> Result<RolesView, Problem> {
+        // To make someone an admin is to give a role, however they come in.
+        if matches!(it.role, InvitedRole::Admin) && cx.grants().of(may::ROLES_UPDATE).is_none() {
+            return Err(cx.refusal(may::ROLES_UPDATE.name()));
+        }
         let id: UserId = cx.new_id();
         // First the seat, under the person's id: a crash after it leaves a reservation that ends by itself.
         self.calls.call(ReserveSeat { user: id }, &cx).await?;

@@ -141,13 +141,17 @@ impl Identity {
                 return self.sign_in_page(&cx, return_to, "", "That took too long. Enter your password again.").await;
             };
             let code = get(&sent, "code");
-            let mut taken = user.can_sign_in(now);
-            if taken {
-                let used = |user: &mut User| user.use_code(code, now).map(|_| ());
-                taken = self.store.at(&cx).change(&user.id, used).await.is_ok();
-            }
+            let mut taken = false;
+            // Deciding and counting are one commit, so that a burst of guesses is counted guess by guess.
+            let used = |user: &mut User| {
+                taken = user.can_sign_in(now) && user.use_code(code, now).is_ok();
+                if !taken {
+                    user.failed(now);
+                }
+                Ok(())
+            };
+            self.store.at(&cx).change(&user.id, used).await?;
             if !taken {
-                self.failed(&user, &cx).await?;
                 return self
                     .sign_in_page(&cx, return_to, get(&sent, "step"), "That code is not right, or was used before.")
                     .await;

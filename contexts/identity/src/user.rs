@@ -126,6 +126,10 @@ impl User {
 
     /// A wrong password or code: after five the account pauses, twice as long each time, up to an hour.
     pub(crate) fn failed(&mut self, now: Timestamp) {
+        // A pause is not made longer by whoever keeps trying: its owner could be kept out for ever.
+        if self.locked_until.is_some_and(|until| now < until) {
+            return;
+        }
         self.failures = self.failures.saturating_add(1);
         if self.failures >= FAILURES {
             let doubled = 30_u64 << (self.failures - FAILURES).min(7);

@@ -93,7 +93,9 @@ impl Reactions {
             let mut attempt = 0;
             while let Err(problem) = self.once(reaction, sealed.clone()).await {
                 attempt += 1;
-                if !problem.kind().retryable() && attempt >= ATTEMPTS {
+                // A limit that is used up may stay so: no reader waits for that.
+                let waits = problem.kind().retryable() && problem.kind() != kernel::ProblemKind::Limited;
+                if !waits && attempt >= ATTEMPTS {
                     let (reader, reason) = (format!("{}.{}", self.context, reaction.name), problem.code().to_owned());
                     tracing::error!(reader, position, reason, cause = problem.source_text(), "an event was put aside");
                     let at = self.services.cx(self.context, Scope::Platform).now();

@@ -265,13 +265,13 @@ impl Scoped<'_> {
         Ok(Listed { items, next })
     }
 
-    fn commit_id(&self, key: &CoreKey, what: &[AnyEvent], deletes: bool) -> CommitId {
+    fn commit_id(&self, key: &CoreKey, what: &[AnyEvent], (deletes, creates): (bool, bool)) -> CommitId {
         let Some(write_key) = self.cx.write_key() else {
             return CommitId { bytes: self.cx.random(), remember: Duration::ZERO };
         };
         let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
         digest.update(write_key.0.as_bytes());
-        digest.update(format!("|{key}|{deletes}").as_bytes());
+        digest.update(format!("|{key}|{deletes}|{creates}").as_bytes());
         for event in what {
             digest.update(event.r#type.as_bytes());
         }
@@ -310,7 +310,8 @@ impl Scoped<'_> {
         if let Write::Put { body, .. } = &mut write {
             *body = self.seal(&key, version, it).await?;
         }
-        let id = self.commit_id(&key, &happened, deletes);
+        // A creation and a change under one write key are two writes.
+        let id = self.commit_id(&key, &happened, (deletes, base == Base::default()));
         let mut events = Vec::with_capacity(happened.len());
         for (place, event) in happened.into_iter().enumerate() {
             let sealed = envelope::seal(&self.store.keys, self.cx, &key, version, place, event).await?;

@@ -153,6 +153,19 @@ async fn every_change_counts_and_a_repeated_write_counts_once() {
 }
 
 #[tokio::test]
+async fn a_creation_and_a_change_under_one_write_key_are_two_writes() {
+    let (world, cx) = (world(), tenant(1).repeatable("one reaction"));
+    let store = world.store.at(&cx);
+    store.create(note("a", "x"), ()).await.unwrap();
+    let change = |it: &mut Note| {
+        it.count += 1;
+        Ok(())
+    };
+    store.change(&"a".to_owned(), change).await.unwrap();
+    assert_eq!(store.load::<Note>(&"a".to_owned()).await.unwrap().count, 1);
+}
+
+#[tokio::test]
 async fn a_taken_name_says_which_field_it_is() {
     let (world, cx) = (world(), tenant(1));
     world.store.at(&cx).create(note("a", "x"), ()).await.unwrap();
