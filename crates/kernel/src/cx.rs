@@ -261,8 +261,15 @@ impl Cx {
         &self.0.grants
     }
 
-    /// The present instant by the clock of this context.
+    /// The present instant by the clock of this context: a sandbox tenant's test clock, else real time. For what belongs
+    /// to the business: trials, periods, when something happened.
     pub fn now(&self) -> Timestamp {
+        self.0.ambient.clock.now()
+    }
+
+    /// The present instant in real time, whatever a test clock says. For what belongs to the machine and to security: the
+    /// end of tokens, sessions, links and pauses, retries, leases, deadlines.
+    pub fn real_now(&self) -> Timestamp {
         self.0.ambient.clock.now()
     }
 
@@ -359,10 +366,14 @@ pub struct Granted<U> {
 impl<U: UseCase> Granted<U> {
     /// Checks the condition of the permission against what was loaded.
     pub fn permit<A: Aggregate>(&self, aggregate: &A) -> Result<(), Problem> {
-        let own = || aggregate.owner().is_some_and(|owner| self.cx.caller().user() == Some(owner));
+        self.permit_owner(aggregate.owner())
+    }
+
+    /// The same for what is known to belong to a person, before or without an aggregate.
+    pub fn permit_owner(&self, owner: Option<UserId>) -> Result<(), Problem> {
         match self.condition {
             Condition::Always => Ok(()),
-            Condition::Own if own() => Ok(()),
+            Condition::Own if owner.is_some() && self.cx.caller().user() == owner => Ok(()),
             Condition::Own => Err(self.cx.refusal(U::NEEDS.name())),
         }
     }

@@ -21,4 +21,4 @@ pub use event::{AnyEvent, Envelope, Event, Happened, Personal};
 pub use id::{ApiKeyId, ClientId, Id, IdKind, OperatorId, SessionId, TenantId, UserId};
 pub use problem::{Problem, ProblemKind};
 pub use time::{Clock, Timestamp};
-pub use usecase::{Effect, Handle, UseCase};
+pub use usecase::{Effect, Handle, List, UseCase};

@@ -38,6 +38,41 @@ pub trait UseCase: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'st
     }
 }
 
+/// Declares what a use case is, beside the type of its input: what it answers, its name, its scope, the permission that
+/// it needs, `Tell` where it changes nothing, and where it is about one thing, which.
+///
+/// ```ignore
+/// use_case!(SuspendTenant => TenantView, "tenants.suspend", Platform, may::SUSPEND, |it| it.tenant.into());
+/// use_case!(ListTenants => List<TenantView>, "tenants.list", Platform, may::READ, Tell);
+/// ```
+#[macro_export]
+macro_rules! use_case {
+    ($input:ty => $output:ty, $name:expr, $scope:ident, $needs:expr $(, $effect:ident)? $(, |$it:ident| $resource:expr)?) => {
+        impl $crate::UseCase for $input {
+            type Output = $output;
+            const NAME: &'static str = $name;
+            const SCOPE: $crate::ScopeKind = $crate::ScopeKind::$scope;
+            const NEEDS: $crate::Permission = $needs;
+            $(const EFFECT: $crate::Effect = $crate::Effect::$effect;)?
+            $(fn resource(&self) -> $crate::Resource {
+                let $it = self;
+                $resource
+            })?
+        }
+    };
+}
+
+/// A part of a list.
+#[derive(Debug, Clone, Serialize, serde::Deserialize, JsonSchema)]
+#[schemars(rename = "{T}List")]
+pub struct List<T> {
+    /// The items, in order.
+    pub items: Vec<T>,
+    /// The cursor to go on after; missing at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
 /// Runs a use case. The authority is an argument, and only the permission check makes one.
 pub trait Handle<U: UseCase>: Send + Sync + 'static {
     /// Does it.
