@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use async_trait::async_trait;
 use axum::{Router, extract::ConnectInfo, routing::get};
 use columnar::ColumnarFacts;
-use events::{Log, Reactions, Relay, Services, Timers};
+use events::{Log, Reactions, Services, Timers};
 use facts::Facts;
 use gateway::Gateway;
 use kernel::{Calls, Catalogue, Context, Problem, Scope, cx::Ambient};
@@ -137,23 +137,9 @@ impl Platform {
         Ok(Self { contexts: Arc::new(contexts), router, engine, store, services, _lock: lock })
     }
 
-    /// Relay, reactions and timers; they end when the process does.
+    /// Reactions and timers; they end when the process does.
     fn follow(&self) {
-        let appended = Arc::new(Notify::new());
-        let holder = format!("process-{}", std::process::id());
-        let relay = Relay::new(self.engine.clone(), self.engine.clone(), holder, Arc::clone(&appended));
-        tokio::spawn(async move {
-            loop {
-                match relay.turn().await {
-                    Ok(0) => tokio::time::sleep(Duration::from_millis(20)).await,
-                    Ok(_) => {}
-                    Err(error) => {
-                        tracing::warn!(%error, "events wait: the relay cannot move them");
-                        tokio::time::sleep(Duration::from_millis(500)).await;
-                    }
-                }
-            }
-        });
+        let appended = self.engine.appended();
         for context in self.contexts.iter().filter(|context| !context.reactions.is_empty()) {
             let keys = self.store.keys().clone();
             let reactions =

@@ -1,7 +1,9 @@
 //! From commits to what follows from them: the relay moves events from cores into the retained log, and contexts react
 //! to what they read there.
 
+pub mod contract;
 mod log;
+pub mod model;
 mod reactions;
 mod relay;
 mod timers;

@@ -66,6 +66,18 @@ pub trait Log: Send + Sync + 'static {
     /// Events that were put aside.
     async fn buried(&self, limit: usize) -> Result<Vec<DeadLetter>, LogError>;
 
+    /// Takes an event from the list of those put aside, once it was digested or is given up for good.
+    async fn exhume(&self, reader: &str, position: u64) -> Result<(), LogError>;
+
+    /// One event, if it is still there.
+    async fn at(&self, position: u64) -> Result<Option<Logged>, LogError> {
+        let read = self.read(position.saturating_sub(1), 1).await?;
+        Ok(read.into_iter().find(|event| event.position == position))
+    }
+
+    /// Removes events that came before an instant and that every reader has passed; at most 10,000. Returns how many.
+    async fn trim(&self, before: Timestamp) -> Result<u64, LogError>;
+
     /// Removes the events of a scope.
     async fn erase(&self, scope: Scope) -> Result<(), LogError>;
 }

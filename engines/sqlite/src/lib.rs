@@ -1,5 +1,5 @@
-//! The aggregate store on SQLite: WAL, durable commits (`synchronous=FULL`), one writer thread that groups commits into
-//! one flush, and many readers.
+//! The aggregate store and the event log in one SQLite file: WAL, durable commits (`synchronous=FULL`), one writer thread
+//! that groups commits into one flush, and many readers. A commit appends its events to the log itself.
 
 mod keys;
 mod log;
@@ -17,11 +17,11 @@ use async_trait::async_trait;
 use kernel::Timestamp;
 use rusqlite::Connection;
 use store::{
-    Base, Change, ClaimKey, Commit, Core, CoreKey, DueTimer, Engine, Epoch, Hit, Outbox, OutboxEvent, Outcome, Scan,
-    Space, StoreError, Upkeep,
+    Base, Change, ClaimKey, Commit, Core, CoreKey, DueTimer, Engine, Hit, Outcome, Scan, Space, StoreError, Upkeep,
 };
 
 pub use keys::SqliteKeys;
+use tokio::sync::Notify;
 use writer::Writer;
 
 /// One SQLite file as an engine of the store.
@@ -29,6 +29,7 @@ pub struct SqliteEngine {
     file: PathBuf,
     writer: Writer,
     idle: Arc<Mutex<Vec<Connection>>>,
+    appended: Arc<Notify>,
 }
 
 fn unavailable(error: &rusqlite::Error) -> StoreError {
@@ -39,9 +40,15 @@ impl SqliteEngine {
     /// Opens or creates the file.
     pub fn open(file: &Path) -> Result<Self, StoreError> {
         let connection = schema::open(file).map_err(|error| unavailable(&error))?;
+        schema::versioned(&connection)?;
         schema::create(&connection).map_err(|error| unavailable(&error))?;
         let writer = Writer::start(connection)?;
-        Ok(Self { file: file.to_owned(), writer, idle: Arc::default() })
+        Ok(Self { file: file.to_owned(), writer, idle: Arc::default(), appended: Arc::default() })
+    }
+
+    /// Wakes the readers of the log when a commit has appended to it.
+    pub fn appended(&self) -> Arc<Notify> {
+        Arc::clone(&self.appended)
     }
 
     /// A read of one row, where the caller stands: handing it to another thread costs several times the read, whose
@@ -93,7 +100,12 @@ impl Engine for SqliteEngine {
 
     async fn commit(&self, commit: Commit) -> Result<Outcome, StoreError> {
         commit.check()?;
-        self.writer.run(move |db| rows::commit(db, &commit)).await
+        let tells = !commit.events.is_empty();
+        let outcome = self.writer.run(move |db| rows::commit(db, &commit)).await?;
+        if tells && outcome == Outcome::Done {
+            self.appended.notify_waiters();
+        }
+        Ok(outcome)
     }
 
     async fn changed_since(&self, space: &Space, cursor: u64, limit: usize) -> Result<Vec<Change>, StoreError> {
@@ -135,22 +147,5 @@ impl Upkeep for SqliteEngine {
 
     async fn repair(&self, _now: Timestamp, _grace: Duration) -> Result<u64, StoreError> {
         Ok(0)
-    }
-}
-
-#[async_trait]
-impl Outbox for SqliteEngine {
-    async fn lease(&self, partition: u16, holder: &str, lasting: Duration) -> Result<Option<Epoch>, StoreError> {
-        let holder = holder.to_owned();
-        self.writer.run(move |db| rows::lease(db, partition, &holder, lasting)).await
-    }
-
-    async fn pending(&self, partition: u16, limit: usize) -> Result<Vec<OutboxEvent>, StoreError> {
-        self.read(move |db| rows::pending(db, partition, limit)).await
-    }
-
-    async fn relayed(&self, partition: u16, epoch: Epoch, events: &[OutboxEvent]) -> Result<(), StoreError> {
-        let events = events.to_vec();
-        self.writer.run(move |db| rows::relayed(db, partition, epoch, &events)).await
     }
 }

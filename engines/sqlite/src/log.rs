@@ -1,4 +1,5 @@
-//! The retained log, in the file of the store.
+//! The retained log, in the file of the store: commits write to it themselves. [`Log::append`] serves events that come
+//! from elsewhere, which bring an id.
 
 use async_trait::async_trait;
 use events::{DeadLetter, Entry, Log, LogError, Logged};
@@ -8,8 +9,8 @@ use rusqlite::{OptionalExtension, params};
 use crate::{SqliteEngine, unavailable};
 
 pub(crate) const TABLES: &str = "
-    CREATE TABLE IF NOT EXISTS log (position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
-      space TEXT NOT NULL, envelope BLOB NOT NULL);
+    CREATE TABLE IF NOT EXISTS log (position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE,
+      space TEXT NOT NULL, at INTEGER NOT NULL DEFAULT (unixepoch()), envelope BLOB NOT NULL);
     CREATE INDEX IF NOT EXISTS log_space ON log (space);
     CREATE TABLE IF NOT EXISTS readers (reader TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS buried (reader TEXT NOT NULL, position INTEGER NOT NULL, reason TEXT NOT NULL,
@@ -97,6 +98,25 @@ impl Log for SqliteEngine {
             rows.collect()
         });
         read.await.map_err(failed)
+    }
+
+    async fn exhume(&self, reader: &str, position: u64) -> Result<(), LogError> {
+        let reader = reader.to_owned();
+        self.log_write(move |db| {
+            let sql = "DELETE FROM buried WHERE reader=? AND position=?";
+            db.prepare_cached(sql)?.execute(params![reader, position]).map(drop)
+        })
+        .await
+    }
+
+    async fn trim(&self, before: Timestamp) -> Result<u64, LogError> {
+        // Whoever has not read yet is waited for: a reader that is slow loses nothing.
+        let work = move |db: &rusqlite::Connection| {
+            let sql = "DELETE FROM log WHERE position IN (SELECT position FROM log WHERE at < ?
+                       AND position <= (SELECT coalesce(min(position), 0) FROM readers) ORDER BY position LIMIT 10000)";
+            db.execute(sql, [before.as_second()]).map(|count| count as u64)
+        };
+        self.writer.run(move |db| work(db).map_err(|error| unavailable(&error))).await.map_err(failed)
     }
 
     async fn erase(&self, scope: Scope) -> Result<(), LogError> {

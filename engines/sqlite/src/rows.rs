@@ -1,12 +1,10 @@
 //! The statements: what each verb of the port reads and writes.
 
-use std::time::Duration;
-
 use kernel::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use store::{
-    Base, Change, ClaimKey, Commit, Core, CoreKey, DueTimer, Epoch, Hit, OutboxEvent, Outcome, Parts, Scan, Space,
-    StoreError, TimerKey, Write, port::outbox_partition,
+    Base, Change, ClaimKey, Commit, Core, CoreKey, DueTimer, Hit, Outcome, Parts, Scan, Space, StoreError, TimerKey,
+    Write,
 };
 
 use crate::unavailable;
@@ -167,11 +165,10 @@ pub(crate) fn commit(db: &Connection, commit: &Commit) -> Result<Outcome, StoreE
         let with = params![key.space.as_str(), key.kind, key.id, commit.id.bytes, until];
         stored(db.prepare_cached(sql).and_then(|mut it| it.execute(with)))?;
     }
-    for (place, envelope) in commit.events.iter().enumerate() {
-        let sql = "INSERT INTO outbox (part, space, kind, id, version, place, envelope) VALUES (?,?,?,?,?,?,?)";
-        let part = outbox_partition(key);
-        let with = params![part, key.space.as_str(), key.kind, key.id, next.version, place, envelope];
-        stored(db.prepare_cached(sql).and_then(|mut it| it.execute(with)))?;
+    // The log is in the same file: no outbox, no relay, and no event of a slow commit can be overtaken.
+    for envelope in &commit.events {
+        let sql = "INSERT INTO log (space, envelope) VALUES (?,?)";
+        stored(db.prepare_cached(sql).and_then(|mut it| it.execute(params![key.space.as_str(), envelope])))?;
     }
     Ok(Outcome::Done)
 }
@@ -209,7 +206,7 @@ pub(crate) fn import(db: &Connection, key: &CoreKey, core: &Core) -> Result<(), 
 }
 
 pub(crate) fn erase(db: &Connection, space: &Space) -> Result<u64, StoreError> {
-    for table in ["claims", "terms", "timers", "marks", "outbox"] {
+    for table in ["claims", "terms", "timers", "marks", "log"] {
         stored(db.execute(&format!("DELETE FROM {table} WHERE space=?"), [space.as_str()]))?;
     }
     stored(db.execute("DELETE FROM cores WHERE space=?", [space.as_str()])).map(|count| count as u64)
@@ -244,40 +241,4 @@ pub(crate) fn sweep(db: &Connection, now: Timestamp, limit: usize) -> Result<u64
         }
     }
     Ok(ended.len() as u64)
-}
-
-pub(crate) fn lease(db: &Connection, part: u16, holder: &str, lasting: Duration) -> Result<Option<Epoch>, StoreError> {
-    let sql = "INSERT INTO leases (part, holder, epoch, until) VALUES (?1, ?2, 1, unixepoch('subsec') * 1000 + ?3)
-               ON CONFLICT (part) DO UPDATE SET holder = ?2, until = excluded.until,
-                 epoch = epoch + (holder <> ?2 OR until <= unixepoch('subsec') * 1000)
-               WHERE holder = ?2 OR until <= unixepoch('subsec') * 1000 RETURNING epoch";
-    let lasting = i64::try_from(lasting.as_millis()).unwrap_or(i64::MAX);
-    stored(db.query_row(sql, params![part, holder, lasting], |row| row.get(0)).optional())
-}
-
-pub(crate) fn pending(db: &Connection, part: u16, limit: usize) -> Rows<Vec<OutboxEvent>> {
-    let sql = "SELECT space, kind, id, version, place, envelope FROM outbox WHERE part=?
-               ORDER BY space, kind, id, version, place LIMIT ?";
-    let rows = all(db, sql, params![part, limit], |row| {
-        let parts = (row.get::<_, String>(0)?, row.get(1)?, row.get(2)?);
-        Ok((parts, row.get(3)?, row.get(4)?, row.get(5)?))
-    })?;
-    let event = |((space, kind, id), version, place, envelope): ((String, _, _), _, _, _)| {
-        Space::parse(&space).map(|space| OutboxEvent { key: CoreKey { space, kind, id }, version, place, envelope })
-    };
-    Ok(rows.into_iter().filter_map(event).collect())
-}
-
-pub(crate) fn relayed(db: &Connection, part: u16, epoch: Epoch, events: &[OutboxEvent]) -> Result<(), StoreError> {
-    let sql = "SELECT 1 FROM leases WHERE part=? AND epoch=? AND until > unixepoch('subsec') * 1000";
-    if !stored(db.prepare_cached(sql).and_then(|mut it| it.exists(params![part, epoch])))? {
-        return Err(StoreError::Conflict);
-    }
-    for event in events {
-        let sql = "DELETE FROM outbox WHERE part=? AND space=? AND kind=? AND id=? AND version=? AND place=?";
-        let CoreKey { space, kind, id } = &event.key;
-        let with = params![part, space.as_str(), kind, id, event.version, event.place];
-        stored(db.prepare_cached(sql).and_then(|mut it| it.execute(with)))?;
-    }
-    Ok(())
 }

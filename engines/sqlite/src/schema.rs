@@ -15,6 +15,25 @@ pub(crate) fn open(file: &Path) -> rusqlite::Result<Connection> {
     Ok(db)
 }
 
+/// Of the tables; a file of another one was written by another release.
+const VERSION: i64 = 1;
+
+/// Refuses a file that this release would misread, and marks a new one.
+pub(crate) fn versioned(db: &Connection) -> Result<(), store::StoreError> {
+    let unavailable = |error: rusqlite::Error| crate::unavailable(&error);
+    let version = db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).map_err(unavailable)?;
+    let empty = || db.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get::<_, bool>(0));
+    if version == VERSION {
+        return Ok(());
+    }
+    if version == 0 && empty().map_err(unavailable)? {
+        return db.pragma_update(None, "user_version", VERSION).map_err(unavailable);
+    }
+    Err(store::StoreError::Corrupt(format!(
+        "its tables have version {version} and this release reads version {VERSION}: use the release that wrote them"
+    )))
+}
+
 /// Names, terms and timers stand in the core as well: reading one is reading one row.
 pub(crate) fn create(db: &Connection) -> rusqlite::Result<()> {
     db.execute_batch(
@@ -41,13 +60,7 @@ pub(crate) fn create(db: &Connection) -> rusqlite::Result<()> {
          CREATE INDEX IF NOT EXISTS timers_space_due ON timers (space, due);
          CREATE TABLE IF NOT EXISTS marks (space TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL,
            commit_id BLOB NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (space, kind, id, commit_id)) WITHOUT ROWID;
-         CREATE INDEX IF NOT EXISTS marks_until ON marks (until);
-         CREATE TABLE IF NOT EXISTS outbox (part INTEGER NOT NULL, space TEXT NOT NULL, kind TEXT NOT NULL,
-           id TEXT NOT NULL, version INTEGER NOT NULL, place INTEGER NOT NULL, envelope BLOB NOT NULL,
-           PRIMARY KEY (part, space, kind, id, version, place)) WITHOUT ROWID;
-         CREATE INDEX IF NOT EXISTS outbox_space ON outbox (space);
-         CREATE TABLE IF NOT EXISTS leases (part INTEGER PRIMARY KEY, holder TEXT NOT NULL, epoch INTEGER NOT NULL,
-           until INTEGER NOT NULL);",
+         CREATE INDEX IF NOT EXISTS marks_until ON marks (until);",
     )?;
     db.execute_batch(crate::log::TABLES)
 }

@@ -1,6 +1,6 @@
 //! What holds for one core and between spaces.
 
-use super::{ClaimKey, Draft, Outcome, StoreError, Subject, drain, instant, space, texts};
+use super::{ClaimKey, Draft, Outcome, StoreError, Subject, instant, space, told};
 use crate::port::{Base, MAX_BODY, Scan};
 
 pub(super) async fn life_of_a_core(subject: &Subject) {
@@ -34,7 +34,7 @@ pub(super) async fn a_stale_base_changes_nothing(subject: &Subject) {
     assert_eq!(core.body, b"two");
     let found = subject.engine.find(&space, &ClaimKey("y".to_owned())).await.expect("answers");
     assert_eq!(found, None, "a refused commit takes no name");
-    assert_eq!(texts(&drain(subject, &[&space]).await), ["created"], "a refused commit tells nothing");
+    assert_eq!(told(subject, &space).await, ["created"], "a refused commit tells nothing");
 }
 
 pub(super) async fn the_same_commit_applies_once(subject: &Subject) {
@@ -46,7 +46,7 @@ pub(super) async fn the_same_commit_applies_once(subject: &Subject) {
     assert_eq!(draft.send(subject).await.expect("answers"), Outcome::Already, "sent again after another commit");
     let core = subject.engine.get(draft.key()).await.expect("answers").expect("there");
     assert_eq!(core.body, b"two", "a repetition does not undo what came later");
-    assert_eq!(texts(&drain(subject, &[&space]).await), ["created"], "the event is told once");
+    assert_eq!(told(subject, &space).await, ["created"], "the event is told once");
 }
 
 pub(super) async fn claims_are_held_by_one(subject: &Subject) {
@@ -80,7 +80,7 @@ pub(super) async fn a_refused_claim_changes_nothing(subject: &Subject) {
     let holder = subject.engine.find(&space, &ClaimKey("free".to_owned())).await.expect("answers");
     assert_eq!(holder.map(|(key, _)| key.id), Some("b".to_owned()), "the names it had are still held");
     Draft::create(&space, "c", "c").claim("also").done(subject).await;
-    assert!(drain(subject, &[&space]).await.is_empty());
+    assert!(told(subject, &space).await.is_empty());
 }
 
 pub(super) async fn spaces_are_apart(subject: &Subject) {
@@ -118,7 +118,7 @@ pub(super) async fn erasing_leaves_nothing_behind(subject: &Subject) {
     assert!(subject.upkeep.due(Some(&gone), instant(5), 10).await.expect("answers").is_empty());
     assert_eq!(subject.engine.find(&gone, &ClaimKey("z".to_owned())).await.expect("answers"), None);
     assert!(subject.engine.changed_since(&gone, 0, 10).await.expect("answers").is_empty());
-    assert!(drain(subject, &[&gone]).await.is_empty(), "events of an erased space are not told");
+    assert!(told(subject, &gone).await.is_empty(), "events of an erased space are not told");
     assert_eq!(subject.engine.export(&kept, None, 10).await.expect("answers").len(), 2, "the other space is untouched");
     assert_eq!(subject.engine.scan(&everything(&kept)).await.expect("answers").len(), 2);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kernel::time::{Clock, SystemClock};
 
-use super::{Base, ClaimKey, Draft, Outcome, StoreError, Subject, cores::everything, drain, instant, space, texts};
+use super::{Base, ClaimKey, Draft, Outcome, StoreError, Subject, cores::everything, instant, space, told};
 use crate::port::{Core, Space};
 
 /// An engine whose process a test can let die.
@@ -103,7 +103,7 @@ async fn dies(subject: &Subject, mortal: &dyn Mortal, life: Life, writes: u32) -
         assert!(matches!(late, Err(StoreError::Conflict)), "a writer that wakes after the repair, {at}: {late:?}");
     }
     let outcome = again(subject, &draft).await;
-    let told = texts(&drain(subject, &[&space]).await);
+    let told = told(subject, &space).await;
     let old = before.as_ref().map(|_| "old".to_owned());
     if matches!(life, Life::Refused) {
         assert!(matches!(outcome, Err(StoreError::Taken(_))), "still refused, {at}: {outcome:?}");

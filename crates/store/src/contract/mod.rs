@@ -9,14 +9,15 @@ mod races;
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use kernel::{
     Id, Scope, Timestamp,
     entropy::{Entropy, SeededEntropy, SystemEntropy},
 };
 
 use crate::port::{
-    Base, ClaimKey, Commit, CommitId, CoreKey, Engine, Outbox, OutboxEvent, Outcome, Space, StoreError, TermKey,
-    TimerKey, Upkeep, Write,
+    Base, ClaimKey, Commit, CommitId, CoreKey, Engine, Outbox, Outcome, Space, StoreError, TermKey, TimerKey, Upkeep,
+    Write,
 };
 
 pub use crash::Mortal;
@@ -29,21 +30,45 @@ pub struct Subject {
     pub engine: Arc<dyn Engine>,
     /// Timers, sweep, repair.
     pub upkeep: Arc<dyn Upkeep>,
-    /// Events that wait.
-    pub outbox: Arc<dyn Outbox>,
+    /// Events that wait, where they do.
+    pub outbox: Option<Arc<dyn Outbox>>,
+    /// Where events come out.
+    told: Arc<dyn Told>,
+}
+
+/// Where the events of commits come out.
+#[async_trait]
+pub trait Told: Send + Sync + 'static {
+    /// All events that were not told before, in the order of each aggregate.
+    async fn next(&self) -> Vec<Vec<u8>>;
 }
 
 impl Subject {
     /// A subject from one type that implements all three ports.
     pub fn new<E: Engine + Upkeep + Outbox>(engine: E) -> Self {
         let engine = Arc::new(engine);
-        Self { mortal: None, engine: engine.clone(), upkeep: engine.clone(), outbox: engine }
+        Self::of(&engine, Arc::new(Drained(engine.clone()))).relayed(engine)
     }
 
     /// A subject that can die between two writes.
     pub fn mortal<E: Engine + Upkeep + Outbox + Mortal>(engine: E) -> Self {
         let engine = Arc::new(engine);
-        Self { mortal: Some(engine.clone()), engine: engine.clone(), upkeep: engine.clone(), outbox: engine }
+        let subject = Self::of(&engine, Arc::new(Drained(engine.clone()))).relayed(engine.clone());
+        Self { mortal: Some(engine), ..subject }
+    }
+
+    /// A subject that writes events to its log in the commit itself, and has no outbox.
+    pub fn logging<E: Engine + Upkeep>(engine: &Arc<E>, told: Arc<dyn Told>) -> Self {
+        Self::of(engine, told)
+    }
+
+    fn of<E: Engine + Upkeep>(engine: &Arc<E>, told: Arc<dyn Told>) -> Self {
+        Self { mortal: None, engine: engine.clone(), upkeep: engine.clone(), outbox: None, told }
+    }
+
+    fn relayed(mut self, outbox: Arc<dyn Outbox>) -> Self {
+        self.outbox = Some(outbox);
+        self
     }
 }
 
@@ -83,7 +108,7 @@ pub async fn run(subject: &Subject) {
     races::one_of_many_gets_the_name(subject).await;
     races::no_update_is_lost(subject).await;
     races::no_hit_comes_twice_while_writers_write(subject).await;
-    races::relays_keep_the_order_under_slow_writers(subject).await;
+    races::events_keep_the_order_under_slow_writers(subject).await;
     crash::a_crash_leaves_old_or_new(subject).await;
     for seed in 1..=3 {
         oracle::agrees_with_the_model(subject, seed).await;
@@ -153,8 +178,9 @@ impl Draft {
         self
     }
 
+    /// The text begins with its space, by which a check knows its own.
     fn event(mut self, text: &str) -> Self {
-        self.0.events.push(text.as_bytes().to_vec());
+        self.0.events.push(format!("{} {text}", self.0.key.space.as_str()).into_bytes());
         self
     }
 
@@ -173,36 +199,44 @@ impl Draft {
     }
 }
 
-/// Relays all that waits in these spaces, as a relay does: lease, read, forget.
-async fn drain(subject: &Subject, of: &[&Space]) -> Vec<OutboxEvent> {
-    let mut relayed = Vec::new();
-    for partition in 0..crate::port::OUTBOX_PARTITIONS {
-        let lease = || subject.outbox.lease(partition, "drain", Duration::from_secs(2));
-        let mut epoch = lease().await.expect("the lease is answered");
-        // Another check's lease may still run: it was taken for a moment only.
-        for _ in 0..200 {
-            if epoch.is_some() {
-                break;
+/// Relays all that waits, as a relay does: lease, read, forget.
+struct Drained(Arc<dyn Outbox>);
+
+#[async_trait]
+impl Told for Drained {
+    async fn next(&self) -> Vec<Vec<u8>> {
+        let mut relayed = Vec::new();
+        for partition in 0..crate::port::OUTBOX_PARTITIONS {
+            let lease = || self.0.lease(partition, "drain", Duration::from_secs(2));
+            let mut epoch = lease().await.expect("the lease is answered");
+            // Another check's lease may still run: it was taken for a moment only.
+            for _ in 0..200 {
+                if epoch.is_some() {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(25)).await;
+                epoch = lease().await.expect("the lease is answered");
             }
-            tokio::time::sleep(Duration::from_millis(25)).await;
-            epoch = lease().await.expect("the lease is answered");
-        }
-        let mut epoch = epoch.expect("a lease that was taken for a moment comes free");
-        loop {
-            let pending = subject.outbox.pending(partition, 200).await.expect("pending events are told");
-            if pending.is_empty() {
-                break;
+            let mut epoch = epoch.expect("a lease that was taken for a moment comes free");
+            loop {
+                let pending = self.0.pending(partition, 200).await.expect("pending events are told");
+                if pending.is_empty() {
+                    break;
+                }
+                self.0.relayed(partition, epoch, &pending).await.expect("the holder of the lease may forget");
+                epoch = lease().await.expect("the lease is answered").unwrap_or(epoch);
+                relayed.extend(pending.into_iter().map(|event| event.envelope));
             }
-            subject.outbox.relayed(partition, epoch, &pending).await.expect("the holder of the lease may forget");
-            epoch = lease().await.expect("the lease is answered").unwrap_or(epoch);
-            relayed.extend(pending.into_iter().filter(|event| of.contains(&&event.key.space)));
         }
+        relayed
     }
-    relayed
 }
 
-fn texts(events: &[OutboxEvent]) -> Vec<String> {
-    events.iter().map(|event| String::from_utf8_lossy(&event.envelope).into_owned()).collect()
+/// The events of a space that come out now.
+async fn told(subject: &Subject, space: &Space) -> Vec<String> {
+    let texts = subject.told.next().await.into_iter().map(|event| String::from_utf8_lossy(&event).into_owned());
+    let own = |text: String| text.strip_prefix(space.as_str()).map(|text| text.trim_start().to_owned());
+    texts.filter_map(own).collect()
 }
 
 fn pick(entropy: &SeededEntropy, below: u64) -> u64 {
