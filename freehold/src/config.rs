@@ -57,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) log_json: bool,
     /// Requests a second of one caller, over time.
     pub(crate) rate: u32,
+    /// For how many days events are kept in the log.
+    pub(crate) event_days: u32,
     pub(crate) smtp: Smtp,
     #[serde(skip)]
     explained: String,
@@ -65,7 +67,7 @@ pub(crate) struct Config {
 fn defaults() -> serde_json::Value {
     serde_json::json!({
         "listen": "127.0.0.1:8080", "data": "./data", "host": "localhost", "scheme": "http", "public_port": null,
-        "log": "info", "log_json": false, "rate": 200,
+        "log": "info", "log_json": false, "rate": 200, "event_days": 30,
         "smtp": { "host": null, "port": 587, "tls": true, "user": null, "password": null,
                   "from": "Freehold <no-reply@localhost>" },
     })
@@ -113,6 +115,7 @@ impl Config {
             "log",
             "log_json",
             "rate",
+            "event_days",
             "smtp.host",
             "smtp.port",
             "smtp.tls",

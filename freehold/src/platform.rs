@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use async_trait::async_trait;
 use axum::{Router, extract::ConnectInfo, routing::get};
 use columnar::ColumnarFacts;
-use events::{Log, Reactions, Services, Timers};
+use events::{Housekeeping, Log, Reactions, Services, Timers, operations::Operations};
 use facts::Facts;
 use gateway::Gateway;
 use kernel::{Calls, Catalogue, Context, Problem, Scope, cx::Ambient};
@@ -28,6 +28,8 @@ struct Platform {
     engine: Arc<SqliteEngine>,
     store: Store,
     services: Services,
+    operations: Arc<Operations>,
+    retention: Duration,
     /// Held while the process runs, so that no second one opens the same data.
     _lock: File,
 }
@@ -86,6 +88,7 @@ fn catalogue() -> Arc<Catalogue> {
         users::PERMISSIONS,
         notifications::PERMISSIONS,
         analytics::PERMISSIONS,
+        events::operations::PERMISSIONS,
         console::PERMISSIONS,
     ];
     Arc::new(Catalogue::new(all.into_iter().flatten().copied()))
@@ -116,7 +119,10 @@ impl Platform {
         let store = Store::new(engine.clone(), keys);
         let (registry, catalogue) = (Registry::new(), catalogue());
         let calls = registry.calls();
-        let contexts = contexts(&store, &calls, &catalogue, config, &Arc::new(Remains { log: engine.clone(), facts }))?;
+        let mut contexts =
+            contexts(&store, &calls, &catalogue, config, &Arc::new(Remains { log: engine.clone(), facts }))?;
+        let operations = Operations::new(store.clone(), engine.clone());
+        contexts.push(operations.context());
         all_declared(&contexts, &catalogue)?;
         registry.mount(&contexts);
         let settings = gateway::Settings { host: config.host.clone(), per_second: config.rate };
@@ -134,19 +140,25 @@ impl Platform {
             .route("/livez", get(|| async { "alive" }))
             .route("/", get(front))
             .layer(axum::middleware::map_request(with_peer));
-        Ok(Self { contexts: Arc::new(contexts), router, engine, store, services, _lock: lock })
+        let retention = Duration::from_hours(24 * u64::from(config.event_days));
+        let contexts = Arc::new(contexts);
+        Ok(Self { contexts, router, engine, store, services, operations, retention, _lock: lock })
     }
 
-    /// Reactions and timers; they end when the process does.
-    fn follow(&self) {
-        let appended = self.engine.appended();
+    /// Reactions, timers and housekeeping; they end when the process does.
+    async fn follow(&self) -> Result<()> {
+        let (keys, services) = (self.store.keys(), &self.services);
+        let timers = Arc::new(Timers::new(Arc::clone(&self.contexts), self.engine.clone(), services.clone()));
+        self.operations.begin(&self.contexts, Arc::clone(&timers), keys, services).await?;
         for context in self.contexts.iter().filter(|context| !context.reactions.is_empty()) {
-            let keys = self.store.keys().clone();
-            let reactions =
-                Reactions::of(context, self.engine.clone(), keys, self.services.clone(), Arc::clone(&appended));
+            let appended = self.engine.appended();
+            let reactions = Reactions::of(context, self.engine.clone(), keys.clone(), services.clone(), appended);
             tokio::spawn(reactions.follow());
         }
-        tokio::spawn(Timers::new(Arc::clone(&self.contexts), self.engine.clone(), self.services.clone()).follow());
+        tokio::spawn(async move { timers.follow().await });
+        let (upkeep, log) = (self.engine.clone(), self.engine.clone());
+        tokio::spawn(Housekeeping::new(upkeep, log, services.clone(), self.retention).follow());
+        Ok(())
     }
 
     async fn greet(&self, config: &Config) -> Result<()> {
@@ -208,7 +220,7 @@ async fn serve(config: Config) -> Result<ExitCode> {
     let listener =
         listener.with_context(|| format!("cannot listen on {}: choose another with --listen", config.listen))?;
     let platform = Platform::open(&config)?;
-    platform.follow();
+    platform.follow().await?;
     platform.greet(&config).await?;
     let stop = Arc::new(Notify::new());
     let stopping = Arc::clone(&stop);

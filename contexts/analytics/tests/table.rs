@@ -57,7 +57,7 @@ impl Fixture {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let clock = Arc::new(ManualClock::at(at("2026-11-24T12:00:00Z")));
-        let ambient = Ambient { clock, entropy: Arc::new(SystemEntropy::default()) };
+        let ambient = Ambient::new(clock, Arc::new(SystemEntropy::default()));
         let keyring = Keyring::open(&folder.path().join("keyring"), &*ambient.entropy).expect("a keyring");
         let keys = Keys::new(keyring, Arc::new(Kept::default()), Arc::clone(&ambient.entropy));
         let store = Store::new(Arc::new(ModelEngine::default()), keys);

@@ -73,7 +73,7 @@ fn id<K: kernel::IdKind>(number: u32) -> Id<K> {
 impl Fixture {
     fn answering(answers: impl IntoIterator<Item = DeliveryError>) -> Self {
         let clock = Arc::new(ManualClock::at(Timestamp::from_second(1_800_000_000).unwrap()));
-        let ambient = Ambient { clock: Arc::clone(&clock) as _, entropy: Arc::new(SystemEntropy::default()) };
+        let ambient = Ambient::new(Arc::clone(&clock) as _, Arc::new(SystemEntropy::default()));
         let folder = tempfile::tempdir().unwrap();
         let keyring = Keyring::open(&folder.path().join("keyring"), &*ambient.entropy).unwrap();
         let keys = Keys::new(keyring, Arc::new(Kept::default()), Arc::clone(&ambient.entropy));

@@ -11,6 +11,7 @@ use crate::{DeadLetter, Entry, Log};
 pub async fn run(log: &dyn Log) {
     events_are_read_in_order(log).await;
     an_id_is_written_once(log).await;
+    a_scope_is_read_alone(log).await;
     readers_keep_their_place(log).await;
     what_is_put_aside_is_listed(log).await;
     erasing_a_scope_leaves_the_others(log).await;
@@ -62,6 +63,11 @@ async fn readers_keep_their_place(log: &dyn Log) {
     log.advance("contract.reader", 7).await.expect("advances");
     log.advance("contract.other", 3).await.expect("advances");
     assert_eq!(log.position("contract.reader").await.expect("answers"), 7);
+    log.advance("contract.reader@here", 5).await.expect("advances");
+    let named = log.readers("contract.reader@").await.expect("answers");
+    assert_eq!(named, [("contract.reader@here".to_owned(), 5)]);
+    log.dismiss("contract.reader@here").await.expect("dismisses");
+    assert!(log.readers("contract.reader@").await.expect("answers").is_empty());
 }
 
 async fn what_is_put_aside_is_listed(log: &dyn Log) {
@@ -82,6 +88,16 @@ async fn erasing_a_scope_leaves_the_others(log: &dyn Log) {
     log.erase(gone).await.expect("erasing what is erased is no error");
     assert!(texts(log, gone, 0).await.is_empty());
     assert_eq!(texts(log, kept, 0).await, ["b"]);
+}
+
+async fn a_scope_is_read_alone(log: &dyn Log) {
+    let (one, other) = (scope(), scope());
+    log.append(vec![entry(one, "a"), entry(other, "b"), entry(one, "c"), entry(one, "d")]).await.expect("appends");
+    let first = log.read_of(one, 0, 2).await.expect("answers");
+    let text = |event: &crate::Logged| String::from_utf8_lossy(&event.envelope).split(' ').nth(1).map(str::to_owned);
+    assert_eq!(first.iter().filter_map(text).collect::<Vec<_>>(), ["a", "c"]);
+    let after = first.last().map_or(0, |event| event.position);
+    assert_eq!(log.read_of(one, after, 9).await.expect("answers").iter().filter_map(text).collect::<Vec<_>>(), ["d"]);
 }
 
 async fn trimming_waits_for_readers(log: &dyn Log) {

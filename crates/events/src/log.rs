@@ -51,11 +51,20 @@ pub trait Log: Send + Sync + 'static {
     /// Events after a position.
     async fn read(&self, after: u64, limit: usize) -> Result<Vec<Logged>, LogError>;
 
+    /// Events of one scope after a position.
+    async fn read_of(&self, scope: Scope, after: u64, limit: usize) -> Result<Vec<Logged>, LogError>;
+
     /// How far a reader has come; 0 at first.
     async fn position(&self, reader: &str) -> Result<u64, LogError>;
 
     /// Remembers how far a reader has come.
     async fn advance(&self, reader: &str, position: u64) -> Result<(), LogError>;
+
+    /// The readers whose names begin so, with how far they have come.
+    async fn readers(&self, prefix: &str) -> Result<Vec<(String, u64)>, LogError>;
+
+    /// Forgets a reader.
+    async fn dismiss(&self, reader: &str) -> Result<(), LogError>;
 
     /// The position of the newest event.
     async fn head(&self) -> Result<u64, LogError>;

@@ -49,6 +49,23 @@ impl Log for ModelLog {
         Ok(later.map(|(position, (_, envelope))| Logged { position: *position, envelope: envelope.clone() }).collect())
     }
 
+    async fn read_of(&self, scope: Scope, after: u64, limit: usize) -> Result<Vec<Logged>, LogError> {
+        let state = self.state();
+        let own = state.events.range(after.saturating_add(1)..).filter(|(_, (of, _))| *of == scope).take(limit);
+        Ok(own.map(|(position, (_, envelope))| Logged { position: *position, envelope: envelope.clone() }).collect())
+    }
+
+    async fn readers(&self, prefix: &str) -> Result<Vec<(String, u64)>, LogError> {
+        let state = self.state();
+        let named = state.readers.iter().filter(|(name, _)| name.starts_with(prefix));
+        Ok(named.map(|(name, position)| (name.clone(), *position)).collect())
+    }
+
+    async fn dismiss(&self, reader: &str) -> Result<(), LogError> {
+        self.state().readers.remove(reader);
+        Ok(())
+    }
+
     async fn position(&self, reader: &str) -> Result<u64, LogError> {
         Ok(self.state().readers.get(reader).copied().unwrap_or(0))
     }

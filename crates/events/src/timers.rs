@@ -1,27 +1,82 @@
-//! Due timers and the store's upkeep.
+//! Due timers. Each is acted on as its context's service principal; many side by side, a bounded number of each scope,
+//! so that one slow act or one scope with very many holds up nobody else's.
 
-use std::{sync::Arc, time::Duration};
-
-use kernel::{
-    Scope,
-    context::{Context, Fired},
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
 };
-use store::{DueTimer, StoreError, Upkeep};
+
+use futures::{StreamExt, stream::FuturesUnordered};
+use kernel::{
+    Scope, TenantId, TimeDomain, Timestamp,
+    context::{Context, Fired, OnDue},
+};
+use store::{CoreKey, DueTimer, Space, StoreError, Upkeep};
+use tokio::time::Instant;
 
 use crate::Services;
 
 const BATCH: usize = 200;
 const LOOK: Duration = Duration::from_millis(250);
-/// Looks at timers between two rounds of upkeep.
-const ROUNDS: u32 = 40;
-/// Younger attempts are left to their writers.
-const GRACE: Duration = Duration::from_mins(1);
+/// How many act at once, and how many of one scope.
+const AT_ONCE: usize = 64;
+const OF_ONE_SCOPE: usize = 8;
+/// A timer whose act failed rests this long, doubled with each failure, up to ten minutes.
+const REST: Duration = Duration::from_secs(1);
+const LONGEST_REST: Duration = Duration::from_mins(10);
+/// The longest that an act may take. It may run on after that: the aggregate checks.
+const LONGEST: Duration = Duration::from_mins(2);
 
-/// Acts on the timers of all contexts, on real time.
+/// Acts on the timers of all contexts.
 pub struct Timers {
     contexts: Arc<Vec<Context>>,
     upkeep: Arc<dyn Upkeep>,
     services: Services,
+}
+
+/// What is under way, and what rests after a failure.
+#[derive(Default)]
+struct Flight {
+    keys: HashSet<CoreKey>,
+    of_scope: HashMap<Space, usize>,
+    resting: HashMap<CoreKey, (u32, Instant)>,
+}
+
+impl Flight {
+    fn takes(&self, key: &CoreKey, now: Instant) -> bool {
+        self.keys.len() < AT_ONCE
+            && !self.keys.contains(key)
+            && self.of_scope.get(&key.space).is_none_or(|count| *count < OF_ONE_SCOPE)
+            && self.resting.get(key).is_none_or(|(_, until)| *until <= now)
+    }
+
+    fn begins(&mut self, key: &CoreKey) {
+        self.keys.insert(key.clone());
+        *self.of_scope.entry(key.space.clone()).or_default() += 1;
+    }
+
+    fn ends(&mut self, key: &CoreKey, succeeded: bool, now: Instant) {
+        self.keys.remove(key);
+        if let Some(count) = self.of_scope.get_mut(&key.space) {
+            *count -= 1;
+            if *count == 0 {
+                self.of_scope.remove(&key.space);
+            }
+        }
+        if succeeded {
+            self.resting.remove(key);
+        } else {
+            let failures = self.resting.get(key).map_or(1, |(failures, _)| failures + 1);
+            let rest = (REST * 2_u32.pow(failures.min(10) - 1)).min(LONGEST_REST);
+            self.resting.insert(key.clone(), (failures, now + rest));
+        }
+    }
+
+    /// Those that rested long ago were either acted on or are gone.
+    fn forget_the_old(&mut self, now: Instant) {
+        self.resting.retain(|_, (_, until)| *until + LONGEST_REST > now);
+    }
 }
 
 impl Timers {
@@ -31,51 +86,122 @@ impl Timers {
     }
 
     /// Looks for ever; drop the future to stop.
-    pub async fn follow(self) {
-        let mut round: u32 = 0;
+    pub async fn follow(&self) {
+        let mut flight = Flight::default();
+        let mut running = FuturesUnordered::new();
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            if let Err(error) = self.turn().await {
-                tracing::warn!(%error, "timers cannot be read");
-            }
-            round = round.wrapping_add(1);
-            if round.is_multiple_of(ROUNDS) {
-                let now = self.services.cx("store", Scope::Platform).now();
-                let swept = self.upkeep.sweep(now, BATCH).await;
-                let repaired = self.upkeep.repair(now, GRACE).await;
-                if let Err(error) = swept.and(repaired) {
-                    tracing::warn!(%error, "upkeep did not finish");
+            tokio::select! {
+                Some((key, succeeded)) = running.next() => flight.ends(&key, succeeded, Instant::now()),
+                _ = look.tick() => {
+                    flight.forget_the_old(Instant::now());
+                    match self.due_now().await {
+                        Ok(due) => for timer in due {
+                            if flight.takes(&timer.key, Instant::now()) {
+                                flight.begins(&timer.key);
+                                running.push(self.act(timer));
+                            }
+                        },
+                        Err(error) => tracing::warn!(%error, "timers cannot be read"),
+                    }
                 }
             }
-            tokio::time::sleep(LOOK).await;
         }
     }
 
-    /// Acts on what is due now. Returns how many timers.
+    /// Acts on all that is due now, and waits for it. Returns how many timers.
     pub async fn turn(&self) -> Result<usize, StoreError> {
-        let now = self.services.cx("store", Scope::Platform).now();
-        let due = self.upkeep.due(None, now, BATCH).await?;
-        for timer in &due {
-            self.act(timer).await;
-        }
-        Ok(due.len())
+        let due = self.due_now().await?;
+        let count = due.len();
+        let acts: FuturesUnordered<_> = due.into_iter().map(|timer| self.act(timer)).collect();
+        acts.collect::<Vec<_>>().await;
+        Ok(count)
     }
 
-    async fn act(&self, due: &DueTimer) {
-        let acting = self.contexts.iter().find_map(|context| {
-            let found = context.timers.iter().find(|(kind, _)| *kind == due.key.kind);
-            found.map(|(_, act)| (context.name, Arc::clone(act)))
-        });
-        let Some((name, act)) = acting else { return };
-        let scope = match due.key.space.as_str() {
-            "platform" => Some(Scope::Platform),
-            tenant => tenant.parse().ok().map(Scope::Tenant),
-        };
-        let Some(scope) = scope else { return };
+    async fn due_now(&self) -> Result<Vec<DueTimer>, StoreError> {
+        let now = self.services.ambient().clock.now();
+        let mut due = self.upkeep.due(None, now, BATCH).await?;
+        // A sandbox tenant's own time moves by hand: see `TestClock`.
+        due.retain(|timer| self.test_clock(timer).is_none());
+        Ok(due)
+    }
+
+    /// The tenant whose test clock a timer goes by, if it goes by one.
+    fn test_clock(&self, timer: &DueTimer) -> Option<TenantId> {
+        let Some(Scope::Tenant(tenant)) = scope_of(&timer.key.space) else { return None };
+        self.services.ambient().test_clocks.of(tenant)?;
+        (self.of_kind(&timer.key.kind)?.1.domain == TimeDomain::Tenant).then_some(tenant)
+    }
+
+    fn of_kind(&self, kind: &str) -> Option<(&'static str, &OnDue)> {
+        self.contexts.iter().find_map(|context| {
+            let found = context.timers.iter().find(|it| it.kind == kind);
+            found.map(|it| (context.name, it))
+        })
+    }
+
+    /// The timers of a tenant that go by its own time and are due at an instant of it, the longest due first.
+    pub(crate) async fn due_in(&self, tenant: TenantId, at: Timestamp) -> Result<Vec<DueTimer>, StoreError> {
+        let mut due = self.upkeep.due(Some(&Space::of(Scope::Tenant(tenant))), at, BATCH).await?;
+        due.retain(|timer| self.test_clock(timer) == Some(tenant));
+        Ok(due)
+    }
+
+    /// Acts on one timer; whether that went well.
+    pub(crate) async fn act(&self, due: DueTimer) -> (CoreKey, bool) {
+        let Some((name, on_due)) = self.of_kind(&due.key.kind) else { return (due.key, false) };
+        let Some(scope) = scope_of(&due.key.space) else { return (due.key, false) };
         let fired = Fired { id: due.key.id.clone(), timer: due.timer.name.clone(), due: due.timer.due };
         let key = format!("timer/{}/{}/{}", due.key, fired.timer, fired.due);
         let cx = self.services.cx(name, scope).repeatable(&key);
-        if let Err(problem) = act(fired, cx).await {
-            tracing::warn!(timer = %due.key, code = problem.code(), cause = problem.source_text(), "a timer's act failed");
+        match tokio::time::timeout(LONGEST, on_due.act(fired, cx)).await {
+            Ok(Ok(())) => (due.key, true),
+            // The scope or the person was erased meanwhile: the timer goes with them.
+            Ok(Err(gone)) if gone.kind() == kernel::ProblemKind::Gone => (due.key, true),
+            Ok(Err(problem)) => {
+                let (code, cause) = (problem.code(), problem.source_text());
+                tracing::warn!(timer = %due.key, code, cause, "a timer's act failed");
+                (due.key, false)
+            }
+            Err(_) => {
+                tracing::warn!(timer = %due.key, "a timer's act took too long");
+                (due.key, false)
+            }
         }
+    }
+}
+
+fn scope_of(space: &Space) -> Option<Scope> {
+    match space.as_str() {
+        "platform" => Some(Scope::Platform),
+        tenant => tenant.parse().ok().map(Scope::Tenant),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(scope: Scope, id: &str) -> CoreKey {
+        CoreKey { space: Space::of(scope), kind: "test.thing".to_owned(), id: id.to_owned() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_scope_has_a_bounded_share_and_failures_rest() {
+        let (mut flight, now) = (Flight::default(), Instant::now());
+        let crowd = Scope::Tenant(kernel::Id::from_uuid(uuid::Uuid::max()));
+        for place in 0..OF_ONE_SCOPE {
+            let key = key(crowd, &place.to_string());
+            assert!(flight.takes(&key, now));
+            flight.begins(&key);
+            assert!(!flight.takes(&key, now), "the same aggregate is acted on once at a time");
+        }
+        assert!(!flight.takes(&key(crowd, "more"), now));
+        assert!(flight.takes(&key(Scope::Platform, "other"), now), "others have their share");
+        flight.ends(&key(crowd, "0"), false, now);
+        assert!(!flight.takes(&key(crowd, "0"), now), "who failed rests");
+        assert!(flight.takes(&key(crowd, "more"), now));
+        assert!(flight.takes(&key(crowd, "0"), now + REST));
     }
 }

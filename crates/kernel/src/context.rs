@@ -16,6 +16,7 @@ use crate::{
     cx::{Cx, ScopeKind},
     event::{Envelope, Event},
     problem::{Problem, ProblemKind},
+    time::TimeDomain,
     usecase::{Effect, Handle, UseCase},
 };
 
@@ -268,7 +269,24 @@ pub struct Fired {
     pub due: crate::time::Timestamp,
 }
 
-type OnTimer = dyn Fn(Fired, Cx) -> BoxFuture<'static, Result<(), Problem>> + Send + Sync;
+type Act = dyn Fn(Fired, Cx) -> BoxFuture<'static, Result<(), Problem>> + Send + Sync;
+
+/// What a context does when a timer of an aggregate kind comes due.
+#[derive(Clone)]
+pub struct OnDue {
+    /// The kind of aggregate.
+    pub kind: &'static str,
+    /// Whose time its timers go by.
+    pub domain: TimeDomain,
+    act: Arc<Act>,
+}
+
+impl OnDue {
+    /// Acts on a timer that is due.
+    pub async fn act(&self, fired: Fired, cx: Cx) -> Result<(), Problem> {
+        (self.act)(fired, cx).await
+    }
+}
 
 /// A bounded context, ready to be mounted.
 pub struct Context {
@@ -283,7 +301,7 @@ pub struct Context {
     /// What it does about events.
     pub reactions: Vec<Reaction>,
     /// What it does when a timer of an aggregate kind comes due.
-    pub timers: Vec<(&'static str, Arc<OnTimer>)>,
+    pub timers: Vec<OnDue>,
 }
 
 impl Context {
@@ -340,14 +358,23 @@ impl Context {
         self
     }
 
-    /// Acts when a timer of an aggregate kind comes due.
-    pub fn timer<F, R>(mut self, kind: &'static str, act: F) -> Self
+    /// Acts when a timer of an aggregate kind comes due in the tenant's time.
+    pub fn timer<F, R>(self, kind: &'static str, act: F) -> Self
+    where
+        F: Fn(Fired, Cx) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), Problem>> + Send + 'static,
+    {
+        self.timer_in(TimeDomain::Tenant, kind, act)
+    }
+
+    /// The same, saying whose time the timers of this kind go by.
+    pub fn timer_in<F, R>(mut self, domain: TimeDomain, kind: &'static str, act: F) -> Self
     where
         F: Fn(Fired, Cx) -> R + Send + Sync + 'static,
         R: Future<Output = Result<(), Problem>> + Send + 'static,
     {
         let act = Arc::new(move |fired, cx| Box::pin(act(fired, cx)) as BoxFuture<'static, _>);
-        self.timers.push((kind, act));
+        self.timers.push(OnDue { kind, domain, act });
         self
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     entropy::Entropy,
     id::{ApiKeyId, ClientId, Id, IdKind, OperatorId, SessionId, TenantId, UserId},
     problem::{Problem, ProblemKind},
-    time::{Clock, Timestamp},
+    time::{Clock, TestClocks, Timestamp},
     usecase::UseCase,
 };
 
@@ -146,12 +146,19 @@ pub struct Ambient {
     pub clock: Arc<dyn Clock>,
     /// Gives random bytes.
     pub entropy: Arc<dyn Entropy>,
+    /// What the test clocks of sandbox tenants show.
+    pub test_clocks: Arc<TestClocks>,
 }
 
 impl Ambient {
     /// The machine's clock and the operating system's randomness.
     pub fn system() -> Self {
-        Self { clock: Arc::new(crate::time::SystemClock), entropy: Arc::new(crate::entropy::SystemEntropy::default()) }
+        Self::new(Arc::new(crate::time::SystemClock), Arc::new(crate::entropy::SystemEntropy::default()))
+    }
+
+    /// These, and no test clocks yet.
+    pub fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        Self { clock, entropy, test_clocks: Arc::default() }
     }
 }
 
@@ -264,7 +271,8 @@ impl Cx {
     /// The present instant by the clock of this context: a sandbox tenant's test clock, else real time. For what belongs
     /// to the business: trials, periods, when something happened.
     pub fn now(&self) -> Timestamp {
-        self.0.ambient.clock.now()
+        let test = self.scope().tenant().and_then(|tenant| self.0.ambient.test_clocks.of(tenant));
+        test.unwrap_or_else(|| self.real_now())
     }
 
     /// The present instant in real time, whatever a test clock says. For what belongs to the machine and to security: the
@@ -280,7 +288,7 @@ impl Cx {
 
     /// A new id.
     pub fn new_id<K: IdKind>(&self) -> Id<K> {
-        Id::from_uuid(self.0.ambient.entropy.uuid_v7(self.now()))
+        Id::from_uuid(self.0.ambient.entropy.uuid_v7(self.real_now()))
     }
 
     /// Fresh random bytes.
@@ -313,7 +321,7 @@ impl Cx {
     /// How long is left; a problem when it is over.
     pub fn remaining(&self) -> Result<Option<Duration>, Problem> {
         let Some(deadline) = self.0.deadline else { return Ok(None) };
-        let left = deadline.as_millisecond().saturating_sub(self.now().as_millisecond());
+        let left = deadline.as_millisecond().saturating_sub(self.real_now().as_millisecond());
         match u64::try_from(left) {
             Ok(left) if left > 0 => Ok(Some(Duration::from_millis(left))),
             _ => Err(Problem::new(ProblemKind::Timeout, "deadline_exceeded", "the time for this request is over")

@@ -20,5 +20,5 @@ pub use cx::{Caller, Cx, Granted, Scope, ScopeKind};
 pub use event::{AnyEvent, Envelope, Event, Happened, Personal};
 pub use id::{ApiKeyId, ClientId, Id, IdKind, OperatorId, SessionId, TenantId, UserId};
 pub use problem::{Problem, ProblemKind};
-pub use time::{Clock, Timestamp};
+pub use time::{Clock, TestClocks, TimeDomain, Timestamp};
 pub use usecase::{Effect, Handle, List, UseCase};

@@ -1,8 +1,16 @@
 //! Time as a port: nothing reads the machine's clock but through a [`Clock`].
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::{
+    collections::HashMap,
+    sync::{
+        PoisonError, RwLock,
+        atomic::{AtomicI64, AtomicUsize, Ordering},
+    },
+};
 
 pub use jiff::Timestamp;
+
+use crate::id::TenantId;
 
 /// Tells the time. Real in production; set by hand in tests, in the simulation and for a sandbox tenant's test clock.
 pub trait Clock: Send + Sync + 'static {
@@ -42,4 +50,38 @@ impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millisecond(self.0.load(Ordering::SeqCst)).unwrap_or(Timestamp::MAX)
     }
+}
+
+/// The test clocks of sandbox tenants, as this process knows them. A tenant without one lives in real time.
+#[derive(Debug, Default)]
+pub struct TestClocks {
+    instants: RwLock<HashMap<TenantId, Timestamp>>,
+    /// How many there are, so that whoever has none pays for one load.
+    count: AtomicUsize,
+}
+
+impl TestClocks {
+    /// What a tenant's test clock shows, if it has one.
+    pub fn of(&self, tenant: TenantId) -> Option<Timestamp> {
+        if self.count.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        self.instants.read().unwrap_or_else(PoisonError::into_inner).get(&tenant).copied()
+    }
+
+    /// Sets a tenant's test clock.
+    pub fn set(&self, tenant: TenantId, at: Timestamp) {
+        let mut instants = self.instants.write().unwrap_or_else(PoisonError::into_inner);
+        instants.insert(tenant, at);
+        self.count.store(instants.len(), Ordering::Release);
+    }
+}
+
+/// Whose time a timer goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeDomain {
+    /// The tenant's: its test clock, where it has one. Trials, periods, reminders.
+    Tenant,
+    /// Real time, always: retries, leases, reservations, the end of what security hangs on.
+    Real,
 }

@@ -12,7 +12,7 @@ use kernel::Timestamp;
 
 use crate::port::{
     Base, Change, ClaimKey, Commit, Core, CoreKey, DueTimer, Engine, Epoch, Hit, OUTBOX_PARTITIONS, Outbox,
-    OutboxEvent, Outcome, Scan, Space, StoreError, Upkeep, Write, outbox_partition,
+    OutboxEvent, Outcome, Scan, Space, StoreError, Upkeep, Write, in_turns, outbox_partition,
 };
 
 #[derive(Default)]
@@ -215,8 +215,7 @@ impl Upkeep for ModelEngine {
             .filter(|due| due.timer.due <= now)
             .collect();
         due.sort_by(|a, b| (a.timer.due, &a.key).cmp(&(b.timer.due, &b.key)));
-        due.truncate(limit);
-        Ok(due)
+        Ok(in_turns(due, limit))
     }
 
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<u64, StoreError> {

@@ -206,6 +206,21 @@ pub struct Change {
     pub version: u64,
 }
 
+/// Puts due timers into the order that [`Upkeep::due`] promises for all spaces, and cuts.
+pub fn in_turns(mut due: Vec<DueTimer>, limit: usize) -> Vec<DueTimer> {
+    due.sort_by(|a, b| (&a.key.space, a.timer.due, &a.key).cmp(&(&b.key.space, b.timer.due, &b.key)));
+    let mut turn = 0;
+    let mut of: Option<Space> = None;
+    let mut placed: Vec<(usize, DueTimer)> = Vec::with_capacity(due.len());
+    for timer in due {
+        turn = if of.as_ref() == Some(&timer.key.space) { turn + 1 } else { 0 };
+        of = Some(timer.key.space.clone());
+        placed.push((turn, timer));
+    }
+    placed.sort_by(|(a, left), (b, right)| (a, left.timer.due, &left.key).cmp(&(b, right.timer.due, &right.key)));
+    placed.into_iter().map(|(_, timer)| timer).take(limit).collect()
+}
+
 /// A timer that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueTimer {
@@ -298,7 +313,8 @@ pub trait Engine: Send + Sync + 'static {
 /// Work that no context sees: due timers, ephemeral cores that ended, and what a crash left half done.
 #[async_trait]
 pub trait Upkeep: Send + Sync + 'static {
-    /// Timers due at `now`, the longest due first; of one space, or of all.
+    /// Timers due at `now`. Of one space: the longest due first. Of all: first the one that is longest due in each space,
+    /// then the second of each, so that a space with very many hides nobody else's.
     async fn due(&self, space: Option<&Space>, now: Timestamp, limit: usize) -> Result<Vec<DueTimer>, StoreError>;
 
     /// Removes ephemeral cores that ended before `now` and commit marks past their time. Returns how many cores.

@@ -187,10 +187,12 @@ impl Engine for PostgresEngine {
 #[async_trait]
 impl Upkeep for PostgresEngine {
     async fn due(&self, space: Option<&Space>, now: Timestamp, limit: usize) -> Result<Vec<DueTimer>, StoreError> {
-        let of = if space.is_some() { "AND space=$3" } else { "" };
-        let sql = format!(
-            "SELECT space, kind, id, name, due FROM timers WHERE due <= $1 {of} ORDER BY due, space, kind, id LIMIT $2"
-        );
+        let sql = if space.is_some() {
+            "SELECT space, kind, id, name, due FROM timers WHERE due <= $1 AND space=$3 ORDER BY due, kind, id LIMIT $2"
+        } else {
+            "SELECT space, kind, id, name, due FROM (SELECT *, row_number() OVER (PARTITION BY space ORDER BY due, kind, id)
+               AS turn FROM timers WHERE due <= $1) AS it ORDER BY turn, due, space, kind, id LIMIT $2"
+        };
         let (now, limit, space) = (now.as_microsecond(), limited(limit), space.map(Space::as_str));
         let mut with: Vec<&(dyn ToSql + Sync)> = vec![&now, &limit];
         with.extend(space.as_ref().map(|space| space as &(dyn ToSql + Sync)));
@@ -198,7 +200,7 @@ impl Upkeep for PostgresEngine {
             let timer = TimerKey { name: row.get(3), due: instant(row.get(4)) };
             Space::parse(row.get(0)).map(|space| DueTimer { key: key_of(&space, row, 1), timer })
         };
-        Ok(self.rows(&sql, &with).await?.iter().filter_map(due).collect())
+        Ok(self.rows(sql, &with).await?.iter().filter_map(due).collect())
     }
 
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<u64, StoreError> {

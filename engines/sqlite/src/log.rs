@@ -11,13 +11,17 @@ use crate::{SqliteEngine, unavailable};
 pub(crate) const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS log (position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE,
       space TEXT NOT NULL, at INTEGER NOT NULL DEFAULT (unixepoch()), envelope BLOB NOT NULL);
-    CREATE INDEX IF NOT EXISTS log_space ON log (space);
+    CREATE INDEX IF NOT EXISTS log_space ON log (space, position);
     CREATE TABLE IF NOT EXISTS readers (reader TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS buried (reader TEXT NOT NULL, position INTEGER NOT NULL, reason TEXT NOT NULL,
       at INTEGER NOT NULL, PRIMARY KEY (reader, position)) WITHOUT ROWID;";
 
 fn failed(error: impl std::fmt::Display) -> LogError {
     LogError(error.to_string())
+}
+
+fn logged(row: &rusqlite::Row<'_>) -> rusqlite::Result<Logged> {
+    Ok(Logged { position: row.get(0)?, envelope: row.get(1)? })
 }
 
 impl SqliteEngine {
@@ -46,11 +50,38 @@ impl Log for SqliteEngine {
         let read = self.read(move |db| {
             let sql = "SELECT position, envelope FROM log WHERE position > ? ORDER BY position LIMIT ?";
             let mut statement = db.prepare_cached(sql)?;
-            let rows = statement
-                .query_map(params![after, limit], |row| Ok(Logged { position: row.get(0)?, envelope: row.get(1)? }))?;
+            let rows = statement.query_map(params![after, limit], logged)?;
             rows.collect()
         });
         read.await.map_err(failed)
+    }
+
+    async fn read_of(&self, scope: Scope, after: u64, limit: usize) -> Result<Vec<Logged>, LogError> {
+        let read = self.read(move |db| {
+            let sql = "SELECT position, envelope FROM log WHERE space = ? AND position > ? ORDER BY position LIMIT ?";
+            let mut statement = db.prepare_cached(sql)?;
+            let rows = statement.query_map(params![scope.to_string(), after, limit], logged)?;
+            rows.collect()
+        });
+        read.await.map_err(failed)
+    }
+
+    async fn readers(&self, prefix: &str) -> Result<Vec<(String, u64)>, LogError> {
+        let prefix = prefix.to_owned();
+        let read = self.read(move |db| {
+            let mut statement =
+                db.prepare_cached("SELECT reader, position FROM readers WHERE substr(reader, 1, ?) = ?")?;
+            let rows =
+                statement.query_map(params![prefix.chars().count(), prefix], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect()
+        });
+        read.await.map_err(failed)
+    }
+
+    async fn dismiss(&self, reader: &str) -> Result<(), LogError> {
+        let reader = reader.to_owned();
+        self.log_write(move |db| db.prepare_cached("DELETE FROM readers WHERE reader = ?")?.execute([reader]).map(drop))
+            .await
     }
 
     async fn position(&self, reader: &str) -> Result<u64, LogError> {

@@ -213,12 +213,14 @@ pub(crate) fn erase(db: &Connection, space: &Space) -> Result<u64, StoreError> {
 }
 
 pub(crate) fn due(db: &Connection, space: Option<&Space>, now: Timestamp, limit: usize) -> Rows<Vec<DueTimer>> {
-    let of = if space.is_some() { "space = ?1 AND" } else { "?1 IS NULL AND" };
-    let sql = format!(
-        "SELECT space, kind, id, name, due FROM timers WHERE {of} due <= ?2 ORDER BY due, space, kind, id LIMIT ?3"
-    );
+    let sql = if space.is_some() {
+        "SELECT space, kind, id, name, due FROM timers WHERE space = ?1 AND due <= ?2 ORDER BY due, kind, id LIMIT ?3"
+    } else {
+        "SELECT space, kind, id, name, due FROM (SELECT *, row_number() OVER (PARTITION BY space ORDER BY due, kind, id)
+           AS turn FROM timers WHERE ?1 IS NULL AND due <= ?2) ORDER BY turn, due, space, kind, id LIMIT ?3"
+    };
     let with = params![space.map(Space::as_str), now.as_microsecond(), limit];
-    let rows = all(db, &sql, with, |row| {
+    let rows = all(db, sql, with, |row| {
         let timer = TimerKey { name: row.get(3)?, due: instant(row.get(4)?) };
         Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, timer))
     })?;

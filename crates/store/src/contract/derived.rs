@@ -69,6 +69,25 @@ pub(super) async fn timers_follow_the_core(subject: &Subject) {
     assert_eq!(due(99).await, [], "a timer goes with its core");
 }
 
+pub(super) async fn many_timers_of_one_space_hide_no_other(subject: &Subject) {
+    let (crowd, lone) = (space(), space());
+    // Long before what other checks set.
+    let early = |second: i64| instant(second - 100_000_000);
+    for place in 0..12 {
+        let id = format!("c{place:02}");
+        Draft::create(&crowd, &id, "").timer("wake", early(place)).done(subject).await;
+    }
+    Draft::create(&lone, "l", "").timer("wake", early(50)).done(subject).await;
+    let due = subject.upkeep.due(None, early(60), 4).await.expect("answers");
+    let of = |space: &super::Space| due.iter().filter(|it| it.key.space == *space).count();
+    assert_eq!((of(&lone), of(&crowd)), (1, 3), "each space has its turn");
+    let ids: Vec<_> = due.iter().filter(|it| it.key.space == crowd).map(|it| it.key.id.as_str()).collect();
+    assert_eq!(ids, ["c00", "c01", "c02"], "and in it the longest due comes first");
+    for gone in [&crowd, &lone] {
+        subject.engine.erase(gone).await.expect("erases");
+    }
+}
+
 pub(super) async fn the_feed_tells_every_change(subject: &Subject) {
     let space = space();
     let a = Draft::create(&space, "a", "a").done(subject).await;

@@ -101,6 +101,7 @@ pub async fn run(subject: &Subject) {
     derived::scans_are_ordered_and_paged(subject).await;
     derived::terms_follow_the_core(subject).await;
     derived::timers_follow_the_core(subject).await;
+    derived::many_timers_of_one_space_hide_no_other(subject).await;
     derived::the_feed_tells_every_change(subject).await;
     derived::ephemeral_cores_end(subject).await;
     derived::events_wait_in_order(subject).await;

@@ -1,0 +1,143 @@
+//! Digesting one event: whichever reactions of a context concern it, each as the context's service principal.
+
+use std::{sync::Arc, time::Duration};
+
+use kernel::{
+    Caller, Catalogue, Cx, DefaultRole, Envelope, Problem, ProblemKind, Scope,
+    context::{Context, Reaction},
+    cx::Ambient,
+};
+use keys::Keys;
+use serde::Deserialize;
+
+/// How often an event is tried at once; then it is put aside, or, where trying again can help, waits for its turn.
+pub(crate) const ATTEMPTS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(50);
+/// The longest that a reaction may take. It may run on after that: its effects are marked, and happen once.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// Makes the contexts in which services act.
+#[derive(Clone)]
+pub struct Services {
+    catalogue: Arc<Catalogue>,
+    ambient: Ambient,
+}
+
+impl Services {
+    /// Services that hold what the catalogue says services hold.
+    pub fn new(catalogue: Arc<Catalogue>, ambient: Ambient) -> Self {
+        Self { catalogue, ambient }
+    }
+
+    /// A service acting in a scope.
+    pub fn cx(&self, name: &'static str, scope: Scope) -> Cx {
+        let grants = self.catalogue.grants(&[DefaultRole::Service]);
+        Cx::verified(scope, Caller::Service { name }, grants, &self.ambient)
+    }
+
+    /// The surroundings.
+    pub fn ambient(&self) -> &Ambient {
+        &self.ambient
+    }
+}
+
+/// What must be known of an envelope to decide whom it concerns, without reading all of it.
+#[derive(Deserialize)]
+pub(crate) struct Header {
+    pub(crate) r#type: String,
+    tenantid: String,
+}
+
+impl Header {
+    pub(crate) fn of(envelope: &[u8]) -> Option<(Self, Scope)> {
+        let header: Self = serde_json::from_slice(envelope).ok()?;
+        let scope = match header.tenantid.as_str() {
+            "platform" => Scope::Platform,
+            tenant => Scope::Tenant(tenant.parse().ok()?),
+        };
+        Some((header, scope))
+    }
+}
+
+/// What came of an event.
+#[derive(Debug)]
+pub(crate) enum Digested {
+    /// Done, or nothing to do.
+    Done,
+    /// These reactions failed and will fail again: name and code.
+    Refused(Vec<(String, String)>),
+    /// Something that is needed is not there at the moment.
+    Later(Problem),
+}
+
+/// The reactions of one context.
+pub(crate) struct Digest {
+    pub(crate) context: &'static str,
+    table: Vec<Reaction>,
+    keys: Keys,
+    pub(crate) services: Services,
+}
+
+impl Digest {
+    pub(crate) fn of(context: &Context, keys: Keys, services: Services) -> Self {
+        Self { context: context.name, table: context.reactions.clone(), keys, services }
+    }
+
+    /// Whether the context reads the log at all.
+    pub(crate) fn follows(&self) -> bool {
+        !self.table.is_empty()
+    }
+
+    pub(crate) fn concerns(&self, kind: &str) -> bool {
+        self.table.iter().any(|it| it.on == "*" || it.on == kind)
+    }
+
+    /// Runs all reactions that concern an event; one alone where `only` names it.
+    pub(crate) async fn event(&self, envelope: &[u8], only: Option<&str>) -> Digested {
+        let Ok(sealed) = serde_json::from_slice::<Envelope>(envelope) else {
+            return Digested::Refused(vec![("envelope".to_owned(), "envelope_unreadable".to_owned())]);
+        };
+        let mut refused = Vec::new();
+        let concerned = self.table.iter().filter(|it| it.on == "*" || it.on == sealed.r#type);
+        for reaction in concerned.filter(|it| only.is_none_or(|only| it.name == only)) {
+            let mut attempt = 0;
+            while let Err(problem) = self.once(reaction, sealed.clone()).await {
+                attempt += 1;
+                if attempt < ATTEMPTS {
+                    tokio::time::sleep(PAUSE * attempt).await;
+                    continue;
+                }
+                // A limit that is used up may stay so: no reader waits for that.
+                if problem.kind().retryable() && problem.kind() != ProblemKind::Limited {
+                    return Digested::Later(problem);
+                }
+                let (code, cause) = (problem.code(), problem.source_text());
+                tracing::error!(context = self.context, reaction = reaction.name, code, cause, "an event is put aside");
+                refused.push((reaction.name.to_owned(), problem.code().to_owned()));
+                break;
+            }
+        }
+        if refused.is_empty() { Digested::Done } else { Digested::Refused(refused) }
+    }
+
+    async fn once(&self, reaction: &Reaction, sealed: Envelope) -> Result<(), Problem> {
+        let event = match store::envelope::open(&self.keys, sealed).await {
+            // The scope was erased since: nothing is left to react for.
+            Err(gone) if gone.kind() == ProblemKind::Gone => return Ok(()),
+            opened => opened?,
+        };
+        let key = format!("{}/{}/{}", self.context, reaction.name, event.id);
+        let cx = self.services.cx(self.context, event.scope);
+        let cx = cx.repeatable(&key).caused_by(&event.id, &event.correlationid);
+        let ran = tokio::time::timeout(LONGEST, reaction.run(event, cx)).await;
+        match ran.unwrap_or_else(|_| Err(too_long())) {
+            Err(gone) if gone.kind() == ProblemKind::Gone => Ok(()),
+            outcome => outcome,
+        }
+    }
+}
+
+fn too_long() -> Problem {
+    Problem::new(ProblemKind::Timeout, "reaction_too_slow", "a reaction took longer than 30 seconds")
+        .hint("it is tried again by itself")
+}
