@@ -133,9 +133,10 @@ impl Fixture {
     }
 
     async fn act(&self, fired: &Fired) {
-        let (kind, act) = &self.context.timers[0];
-        let cx = self.service().repeatable(&format!("timer/{kind}/{}/{}/{}", fired.id, fired.timer, fired.due));
-        act(fired.clone(), cx).await.unwrap();
+        let on_due = &self.context.timers[0];
+        let cx =
+            self.service().repeatable(&format!("timer/{}/{}/{}/{}", on_due.kind, fired.id, fired.timer, fired.due));
+        on_due.act(fired.clone(), cx).await.unwrap();
     }
 
     fn deliveries(&self) -> usize {
