@@ -1,6 +1,7 @@
 //! The command line of Freehold. `freehold up`, which is the default, runs everything in one process.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks through its output")]
 
+mod backup;
 mod call;
 mod config;
 mod doctor;
@@ -32,6 +33,8 @@ enum Command {
     /// Shows the effective configuration, and where each value comes from
     Config,
     Call(call::Call),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
     /// Prints the OpenAPI document
     Openapi,
 }
@@ -51,6 +54,8 @@ fn main() -> ExitCode {
                 print!("{}", config.explained());
                 Ok(ExitCode::SUCCESS)
             }
+            Command::Backup(asked) => backup::take(&config, &asked),
+            Command::Restore(asked) => backup::restore(&config, &asked),
             Command::Call(asked) => call::run(&config, &asked),
             Command::Openapi => platform::print_openapi(config),
         }

@@ -16,7 +16,7 @@ use sqlite::{SqliteEngine, SqliteKeys};
 use store::Store;
 use tokio::{net::TcpListener, sync::Notify};
 
-use crate::{config::Config, mail};
+use crate::{backup, config::Config, mail};
 
 /// How long requests that run may take to end once it is told to stop.
 const DRAIN: Duration = Duration::from_secs(4);
@@ -28,6 +28,7 @@ struct Platform {
     engine: Arc<SqliteEngine>,
     store: Store,
     services: Services,
+    calls: Calls,
     operations: Arc<Operations>,
     retention: Duration,
     /// Held while the process runs, so that no second one opens the same data.
@@ -48,7 +49,7 @@ impl tenants::Remains for Remains {
     }
 }
 
-fn lock(config: &Config) -> Result<File> {
+pub(crate) fn lock(config: &Config) -> Result<File> {
     let folder = config.data.display();
     std::fs::create_dir_all(&config.data).with_context(|| format!("cannot create the data folder {folder}"))?;
     let file = File::create(config.data.join("lock")).with_context(|| format!("cannot write to {folder}"))?;
@@ -127,7 +128,7 @@ impl Platform {
         registry.mount(&contexts);
         let settings = gateway::Settings { host: config.host.clone(), per_second: config.rate };
         let services = Services::new(Arc::clone(&catalogue), ambient.clone());
-        let edge: Arc<dyn web::Edge> = Arc::new(Gateway::new(settings, calls, catalogue, ambient));
+        let edge: Arc<dyn web::Edge> = Arc::new(Gateway::new(settings, calls.clone(), catalogue, ambient));
         let document = web::document(&contexts, env!("CARGO_PKG_VERSION")).to_string();
         let openapi = move || {
             let document = document.clone();
@@ -142,7 +143,7 @@ impl Platform {
             .layer(axum::middleware::map_request(with_peer));
         let retention = Duration::from_hours(24 * u64::from(config.event_days));
         let contexts = Arc::new(contexts);
-        Ok(Self { contexts, router, engine, store, services, operations, retention, _lock: lock })
+        Ok(Self { contexts, router, engine, store, services, calls, operations, retention, _lock: lock })
     }
 
     /// Reactions, timers and housekeeping; they end when the process does.
@@ -159,6 +160,20 @@ impl Platform {
         let (upkeep, log) = (self.engine.clone(), self.engine.clone());
         tokio::spawn(Housekeeping::new(upkeep, log, services.clone(), self.retention).follow());
         Ok(())
+    }
+
+    /// What was erased since a backup is erased again once that backup was restored, before anyone is let in.
+    async fn erase_again(&self, config: &Config) -> Result<()> {
+        let cx = self.services.cx("restore", Scope::Platform);
+        for tenant in backup::scopes_to_erase(config)? {
+            match self.calls.ask("tenants.erase", serde_json::json!({ "tenant": tenant }), &cx).await {
+                Ok(_) => tracing::info!(%tenant, "erased again, as it was after the backup that was restored"),
+                // Erased in the backup already, or younger than it.
+                Err(known) if known.code() == "tenants.erased" || known.kind() == kernel::ProblemKind::NotFound => {}
+                Err(problem) => bail!("the tenant {tenant} cannot be erased again: {problem:?}"),
+            }
+        }
+        backup::erased_again(config)
     }
 
     async fn greet(&self, config: &Config) -> Result<()> {
@@ -221,6 +236,7 @@ async fn serve(config: Config) -> Result<ExitCode> {
         listener.with_context(|| format!("cannot listen on {}: choose another with --listen", config.listen))?;
     let platform = Platform::open(&config)?;
     platform.follow().await?;
+    platform.erase_again(&config).await?;
     platform.greet(&config).await?;
     let stop = Arc::new(Notify::new());
     let stopping = Arc::clone(&stop);

@@ -12,19 +12,15 @@ use std::{path::Path, process::Command};
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use site::{Person, Site, mailpit, unique, until};
-
-const PASSWORD: &str = "correct horse battery";
+use site::{PASSWORD, Person, Site, holds, mailpit, unique, until};
 
 async fn operator(site: &Site) -> Person<'_> {
-    let visitor = site.visitor("localhost");
+    let operator = site.operator().await;
     let token = site.claim.clone().unwrap();
-    let fields = [("token", token.as_str()), ("name", "Olga"), ("email", "olga@ops.example"), ("password", PASSWORD)];
-    let (answer, cookie) = visitor.form("/claim", &fields).await;
-    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
-    let (again, _) = visitor.form("/claim", &fields).await;
+    let fields = [("token", token.as_str()), ("name", "Eve"), ("email", "eve@ops.example"), ("password", PASSWORD)];
+    let (again, _) = site.visitor("localhost").form("/claim", &fields).await;
     assert_eq!(again.status(), StatusCode::UNPROCESSABLE_ENTITY, "an installation is claimed once");
-    visitor.with_cookie(&cookie.unwrap())
+    operator
 }
 
 struct Company<'a> {
@@ -35,21 +31,15 @@ struct Company<'a> {
 
 async fn found<'a>(site: &'a Site, slug: &str, owner: &str) -> Company<'a> {
     let email = unique(slug);
-    let asked = json!({ "company": slug.to_uppercase(), "slug": slug, "name": owner, "email": email });
-    let tenant = site.visitor("localhost").does("POST", "/v1/sign-up", asked.clone()).await;
+    let (id, owner) = site.company(slug, owner, &email).await;
+    let asked = json!({ "company": slug, "slug": slug, "name": "Eve", "email": unique("eve") });
     site.visitor("localhost").refused("POST", "/v1/sign-up", asked, "already_taken").await;
     let link = site.link_for(&email).await;
-    let visitor = site.visitor(&format!("{slug}.localhost"));
-    let owner = visitor.follows(&link, PASSWORD).await;
     let ticket = link.split_once("ticket=").unwrap().1;
+    let visitor = site.visitor(&format!("{slug}.localhost"));
     let (again, _) = visitor.form("/welcome", &[("ticket", ticket), ("password", "another password")]).await;
     assert_eq!(again.status(), StatusCode::UNPROCESSABLE_ENTITY, "a link is good once");
-    until("the owner's profile", async || {
-        let (status, me) = owner.send("GET", "/v1/me", Value::Null).await;
-        (status == StatusCode::OK && me["email"] == email.as_str()).then_some(())
-    })
-    .await;
-    Company { id: tenant["id"].as_str().unwrap().to_owned(), owner, email }
+    Company { id, owner, email }
 }
 
 async fn invite<'a>(company: &Company<'a>, name: &str) -> Person<'a> {
@@ -275,20 +265,6 @@ async fn signs_in_with_their_client(company: &Company<'_>) -> Option<String> {
     assert_eq!(told["claims"]["sub"], told["told"]["sub"]);
     assert_eq!(told["again"], "invalid_grant", "a code is good once");
     Some(told["access"].as_str().unwrap().to_owned())
-}
-
-fn holds(folder: &Path, needle: &[u8]) -> Option<String> {
-    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
-        let path = entry.path();
-        if path.is_dir() {
-            if let Some(found) = holds(&path, needle) {
-                return Some(found);
-            }
-        } else if std::fs::read(&path).unwrap().windows(needle.len()).any(|window| window == needle) {
-            return Some(path.display().to_string());
-        }
-    }
-    None
 }
 
 #[tokio::test(flavor = "multi_thread")]

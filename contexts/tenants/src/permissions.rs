@@ -18,7 +18,7 @@ permissions! {
     SIGN_UP "tenants.tenant.sign_up" "found a tenant for one's own company" [Visitor Operator];
     READ "tenants.tenant.read" "see all tenants with their status" [Operator];
     SUSPEND "tenants.tenant.suspend" "suspend a tenant and resume it" [Operator];
-    ERASE "tenants.tenant.erase" "destroy a tenant with all its data" [Operator];
+    ERASE "tenants.tenant.erase" "destroy a tenant with all its data" [Operator Service];
     QUOTA "tenants.quota.update" "say how much a tenant may use" [Operator];
     QUOTA_READ "tenants.quota.read" "see how much of a resource is used" [Member];
     FEATURE_UPDATE "tenants.feature.update" "switch a feature" [Admin];

@@ -1,6 +1,7 @@
 //! The aggregate store and the event log in one SQLite file: WAL, durable commits (`synchronous=FULL`), one writer thread
 //! that groups commits into one flush, and many readers. A commit appends its events to the log itself.
 
+pub mod backup;
 mod keys;
 mod log;
 mod rows;

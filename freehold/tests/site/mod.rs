@@ -12,6 +12,9 @@ use std::{
 use reqwest::{Client, Response, StatusCode, redirect::Policy};
 use serde_json::Value;
 
+/// What everybody here chooses for a password.
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
 /// The longest that anything is waited for; what is slower has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -36,6 +39,21 @@ pub(crate) fn unique(name: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let random = folder.path().file_name().unwrap().to_string_lossy().trim_start_matches('.').to_lowercase();
     format!("{name}.{random}@mail.example")
+}
+
+/// The file below a folder that holds these bytes, if one does.
+pub(crate) fn holds(folder: &Path, needle: &[u8]) -> Option<String> {
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            if let Some(found) = holds(&path, needle) {
+                return Some(found);
+            }
+        } else if std::fs::read(&path).unwrap().windows(needle.len()).any(|window| window == needle) {
+            return Some(path.display().to_string());
+        }
+    }
+    None
 }
 
 /// Where mailpit listens: SMTP, and one above it its REST API.
@@ -92,6 +110,31 @@ impl Site {
     /// Someone at a browser, at one host name.
     pub(crate) fn visitor(&self, host: &str) -> Person<'_> {
         Person { site: self, host: host.to_owned(), credential: None }
+    }
+
+    /// Claims the installation; its operator.
+    pub(crate) async fn operator(&self) -> Person<'_> {
+        let token = self.claim.clone().unwrap();
+        let fields =
+            [("token", token.as_str()), ("name", "Olga"), ("email", "olga@ops.example"), ("password", PASSWORD)];
+        let (answer, cookie) = self.visitor("localhost").form("/claim", &fields).await;
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+        self.visitor("localhost").with_cookie(&cookie.unwrap())
+    }
+
+    /// Signs up a company with a subdomain, follows its owner's link, and waits for the owner's profile; the tenant's id
+    /// and the owner.
+    pub(crate) async fn company(&self, slug: &str, owner: &str, email: &str) -> (String, Person<'_>) {
+        let asked = serde_json::json!({ "company": slug.to_uppercase(), "slug": slug, "name": owner, "email": email });
+        let tenant = self.visitor("localhost").does("POST", "/v1/sign-up", asked).await;
+        let link = self.link_for(email).await;
+        let owner = self.visitor(&format!("{slug}.localhost")).follows(&link, PASSWORD).await;
+        until("the owner's profile", async || {
+            let (status, me) = owner.send("GET", "/v1/me", Value::Null).await;
+            (status == StatusCode::OK && me["email"] == email).then_some(())
+        })
+        .await;
+        (tenant["id"].as_str().unwrap().to_owned(), owner)
     }
 
     /// The link in the newest mail to an address.

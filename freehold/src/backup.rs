@@ -1,0 +1,232 @@
+//! `freehold backup` and `freehold restore`: one cut of an installation while it runs, with its keys apart.
+//!
+//! The data is worth nothing without the keys, and the keys tell nothing without the data: keep them in different places.
+//! The keys are backed up as they are now, over those of the last time, so that what was erased is erased in every older
+//! backup too. A restore learns which keys were destroyed since (from the installation that it replaces, or from a list),
+//! destroys them again, and only then lets anyone in.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+use sqlite::backup::{self, StoreDigest};
+
+use crate::config::Config;
+
+const STORE: &str = "store.sqlite";
+const FACTS: &str = "facts.sqlite";
+const KEYS: &str = "keys.sqlite";
+const KEYRING: &str = "keyring";
+const MANIFEST: &str = "manifest.json";
+/// The names of destroyed keys: ids, which lead nowhere.
+const ERASURES: &str = "erasures.json";
+
+/// Copies the installation as it stands now, also while it runs
+#[derive(clap::Args)]
+pub(crate) struct Backup {
+    /// A new folder for the data
+    folder: PathBuf,
+    /// A folder for the keys, apart from the data; those of the last backup are replaced
+    #[arg(long)]
+    keys: PathBuf,
+}
+
+/// Puts a backup in the place of the data, and proves that all of it is there
+#[derive(clap::Args)]
+pub(crate) struct Restore {
+    /// The folder of the data
+    folder: PathBuf,
+    /// The folder of the keys
+    #[arg(long)]
+    keys: PathBuf,
+    /// A list of erasures that is newer than the keys (`erasures.json` of a later backup of the keys)
+    #[arg(long)]
+    erasures: Option<PathBuf>,
+    /// Moves an installation that is there aside
+    #[arg(long)]
+    replace: bool,
+}
+
+/// What a backup says of itself.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    version: u32,
+    made: jiff::Timestamp,
+    release: String,
+    store: StoreDigest,
+    /// SHA-256 of each file.
+    files: BTreeMap<String, String>,
+}
+
+fn sha256(file: &Path) -> Result<String> {
+    let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
+    let mut opened = fs::File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let mut piece = vec![0; 1 << 16];
+    loop {
+        let read = std::io::Read::read(&mut opened, &mut piece)?;
+        if read == 0 {
+            return Ok(data_encoding::HEXLOWER.encode(digest.finish().as_ref()));
+        }
+        digest.update(piece.get(..read).unwrap_or_default());
+    }
+}
+
+/// Nobody but its owner can look into what is made here.
+fn private(folder: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    Ok(fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?)
+}
+
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+fn write_synced(file: &Path, text: &[u8]) -> Result<()> {
+    let mut options = fs::OpenOptions::new();
+    std::os::unix::fs::OpenOptionsExt::mode(options.write(true).create(true).truncate(true), 0o600);
+    let mut opened = options.open(file).with_context(|| format!("cannot write {}", file.display()))?;
+    std::io::Write::write_all(&mut opened, text)?;
+    Ok(opened.sync_all()?)
+}
+
+/// Takes the backup.
+pub(crate) fn take(config: &Config, asked: &Backup) -> Result<ExitCode> {
+    let data = &config.data;
+    let (to, keys) = (&asked.folder, &asked.keys);
+    ensure!(data.join(STORE).is_file(), "{} holds no installation: name it with --data", data.display());
+    ensure!(!to.exists() || is_empty(to), "{} is not empty: a backup gets a folder of its own", to.display());
+    private(to)?;
+    private(keys)?;
+    let (real_to, real_keys) = (to.canonicalize()?, keys.canonicalize()?);
+    let nested = real_to.starts_with(&real_keys) || real_keys.starts_with(&real_to);
+    ensure!(!nested, "the keys must not lie beside the data: name another folder with --keys");
+
+    let fresh = keys.join("keys.sqlite.new");
+    drop(fs::remove_file(&fresh));
+    let files = [(STORE, to.join(STORE)), (FACTS, to.join(FACTS)), (KEYS, fresh.clone())];
+    let files: Vec<_> = files.into_iter().map(|(name, to)| (data.join(name), to)).filter(|it| it.0.exists()).collect();
+    backup::copy_together(&files)?;
+    let keyring = fs::read(data.join(KEYRING)).context("cannot read the keyring")?;
+    write_synced(&keys.join(KEYRING), &keyring)?;
+    let erasures = backup::destroyed(&fresh)?;
+    write_synced(&keys.join(ERASURES), &serde_json::to_vec_pretty(&erasures)?)?;
+    fs::rename(&fresh, keys.join(KEYS))?;
+
+    backup::check(&to.join(STORE))?;
+    let store = backup::digest(&to.join(STORE))?;
+    let names = [STORE, FACTS].into_iter().filter(|name| to.join(name).exists());
+    let files = names.map(|name| Ok((name.to_owned(), sha256(&to.join(name))?))).collect::<Result<_>>()?;
+    let made = kernel::Clock::now(&kernel::time::SystemClock);
+    let manifest = Manifest { version: 1, made, release: env!("CARGO_PKG_VERSION").to_owned(), store, files };
+    // Last: without it the folder is no backup.
+    write_synced(&to.join(MANIFEST), &serde_json::to_vec_pretty(&manifest)?)?;
+    let StoreDigest { aggregates, events, sha256 } = &manifest.store;
+    println!("backed up {aggregates} aggregates and {events} events to {}", to.display());
+    println!("  digest     {sha256}");
+    println!("  keys       {} (keep them apart from the data)", keys.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What was erased, by all that is known here: the keys of the backup, the list, the installation that is replaced.
+fn erasures(asked: &Restore, data: &Path) -> Result<Vec<String>> {
+    let mut all = backup::destroyed(&asked.keys.join(KEYS)).context("the keys of the backup")?;
+    let beside = asked.keys.join(ERASURES);
+    for list in asked.erasures.iter().chain(beside.exists().then_some(&beside)) {
+        let text = fs::read(list).with_context(|| format!("cannot read {}", list.display()))?;
+        all.extend(serde_json::from_slice::<Vec<String>>(&text).with_context(|| format!("{}", list.display()))?);
+    }
+    if data.join(KEYS).exists() {
+        all.extend(backup::destroyed(&data.join(KEYS)).context("the keys of the installation that is replaced")?);
+    }
+    all.sort();
+    all.dedup();
+    Ok(all)
+}
+
+/// Copies the files of a backup into a folder, and checks each of them.
+fn place(asked: &Restore, manifest: &Manifest, into: &Path) -> Result<()> {
+    private(into)?;
+    for (name, expected) in &manifest.files {
+        ensure!([STORE, FACTS].contains(&name.as_str()), "the manifest names a file that no backup has: {name}");
+        let (from, to) = (asked.folder.join(name), into.join(name));
+        fs::copy(&from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
+        let found = sha256(&to)?;
+        ensure!(found == *expected, "{name} is not what was backed up: SHA-256 {found}, expected {expected}");
+    }
+    for name in [KEYS, KEYRING] {
+        let from = asked.keys.join(name);
+        fs::copy(&from, into.join(name)).with_context(|| format!("cannot copy {}", from.display()))?;
+    }
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(into.join(KEYRING), fs::Permissions::from_mode(0o600))?;
+    backup::check(&into.join(STORE))?;
+    let found = backup::digest(&into.join(STORE))?;
+    ensure!(found == manifest.store, "the store is not what was backed up: {found:?}, expected {:?}", manifest.store);
+    Ok(())
+}
+
+/// Restores a backup.
+pub(crate) fn restore(config: &Config, asked: &Restore) -> Result<ExitCode> {
+    let data = &config.data;
+    let manifest = asked.folder.join(MANIFEST);
+    let text = fs::read(&manifest).with_context(|| format!("{} is no backup", asked.folder.display()))?;
+    let manifest: Manifest = serde_json::from_slice(&text).context("the manifest")?;
+    ensure!(manifest.version == 1, "a backup of version {}: use the release {}", manifest.version, manifest.release);
+    // Whoever runs on this data now would go on writing to files that are moved away.
+    let lock = data.exists().then(|| crate::platform::lock(config)).transpose()?;
+    let there = data.join(STORE).exists();
+    if there && !asked.replace {
+        bail!(
+            "{} holds an installation: move it aside with --replace, or name another folder with --data",
+            data.display()
+        );
+    }
+    let erased = erasures(asked, data)?;
+    let made = kernel::Clock::now(&kernel::time::SystemClock).as_second();
+    let name =
+        |what: &str| data.with_file_name(format!("{}.{what}-{made}", data.file_name().unwrap_or_default().display()));
+    let fresh = name("restoring");
+    place(asked, &manifest, &fresh)?;
+    backup::destroy(&fresh.join(KEYS), &erased)?;
+    // Read at the next start, before anyone is let in.
+    write_synced(&fresh.join(ERASURES), &serde_json::to_vec_pretty(&erased)?)?;
+    let aside = name("before");
+    if data.exists() {
+        fs::rename(data, &aside)?;
+    }
+    fs::rename(&fresh, data)?;
+    drop(lock);
+    let StoreDigest { aggregates, events, sha256 } = &manifest.store;
+    println!("restored {aggregates} aggregates and {events} events of {} to {}", manifest.made, data.display());
+    println!("  digest     {sha256}, as backed up");
+    println!("  erased     {} keys that were destroyed stay destroyed", erased.len());
+    if there {
+        println!("  before     {}", aside.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The scopes that a restore has to erase again; taken once, after which they are done.
+pub(crate) fn scopes_to_erase(config: &Config) -> Result<Vec<kernel::TenantId>> {
+    let list = config.data.join(ERASURES);
+    if !list.exists() {
+        return Ok(Vec::new());
+    }
+    let names: Vec<String> = serde_json::from_slice(&fs::read(&list)?).context("the list of erasures")?;
+    Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+}
+
+/// Forgets the list of a restore, once all of it is done.
+pub(crate) fn erased_again(config: &Config) -> Result<()> {
+    match fs::remove_file(config.data.join(ERASURES)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
