@@ -136,7 +136,7 @@ impl Platform {
         };
         let front_edge = Arc::clone(&edge);
         let front = move |request: axum::extract::Request| front(Arc::clone(&front_edge), request);
-        let router = web::router(&contexts, &edge)?
+        let router = web::router(&contexts, &edge, store.clone())?
             .route("/openapi.json", get(openapi))
             .route("/livez", get(|| async { "alive" }))
             .route("/", get(front))

@@ -76,3 +76,47 @@ async fn what_was_acknowledged_survives_kill_9() {
     until("all facts", async || count().await.filter(|count| *count >= expected)).await;
     assert!(count().await.is_some_and(|count| (count - expected).abs() < 0.5), "an event had its effect twice");
 }
+
+/// Requests under keys, cut short by death at any moment and sent again: each has its effect once and one answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_under_a_key_has_one_effect_over_kill_9() {
+    let Some(mail) = mailpit() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut site = Site::start(&data, None, mail).await;
+    let (_, owner) = site.company("acme", "Ada", &site::unique("keys")).await;
+    let (cookie, port) = (owner.credential(), site.port);
+    drop(owner);
+    let asked =
+        |name: usize| json!({ "name": format!("key {name}"), "permissions": ["users.profile.read"], "days": 1 });
+    let send = async |site: &Site, name: usize| {
+        let owner = site.visitor("acme.localhost").with_cookie(&cookie);
+        let request = owner.request("POST", "/v1/api-keys").header("idempotency-key", format!("k-{name}"));
+        let answer = request.json(&asked(name)).send().await.ok()?;
+        assert_eq!(answer.status(), StatusCode::OK, "{}", answer.text().await.unwrap());
+        answer.json::<Value>().await.ok()
+    };
+    for round in 0..20 {
+        let first = {
+            let killed = async {
+                // Earlier or later within the few milliseconds that the request takes.
+                tokio::time::sleep(std::time::Duration::from_micros(round as u64 * 400)).await;
+                site.kill();
+            };
+            tokio::join!(send(&site, round), killed).0
+        };
+        site = Site::start(&data, Some(port), mail).await;
+        let second = send(&site, round).await.unwrap();
+        assert!(first.is_none_or(|first| first == second), "one answer to one key");
+        assert_eq!(send(&site, round).await.unwrap(), second);
+    }
+    let owner = site.visitor("acme.localhost").with_cookie(&cookie);
+    let listed = owner.does("GET", "/v1/api-keys", Value::Null).await;
+    let mut names: Vec<_> = listed["items"].as_array().unwrap().iter().map(|it| it["name"].to_string()).collect();
+    names.sort();
+    names.dedup();
+    assert_eq!((names.len(), listed["items"].as_array().unwrap().len()), (20, 20), "each made once");
+    let other = owner.request("POST", "/v1/api-keys").header("idempotency-key", "k-0").json(&asked(7));
+    let refused: Value = other.send().await.unwrap().json().await.unwrap();
+    assert_eq!(refused["code"], "key_reused");
+}

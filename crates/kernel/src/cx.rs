@@ -175,6 +175,8 @@ struct Inner {
     trace: TraceId,
     deadline: Option<Timestamp>,
     write_key: Option<WriteKey>,
+    /// When the request that is repeated was first sent.
+    begun: Option<Timestamp>,
     causation: Option<Arc<str>>,
     correlation: Option<Arc<str>>,
 }
@@ -194,6 +196,7 @@ impl Cx {
             trace,
             deadline: None,
             write_key: None,
+            begun: None,
             causation: None,
             correlation: None,
         }))
@@ -218,6 +221,16 @@ impl Cx {
     /// Makes every write under this context repeatable: sent again with the same key it takes effect once.
     pub fn repeatable(&self, key: &str) -> Self {
         self.with(|inner| inner.write_key = Some(WriteKey(key.into())))
+    }
+
+    /// The same for a whole request that is run again after it was cut short: it makes the same ids as the first time,
+    /// whose randomness `entropy` repeats and which began at `begun`.
+    pub fn repeated(&self, key: &str, entropy: Arc<dyn Entropy>, begun: Timestamp) -> Self {
+        self.with(|inner| {
+            inner.write_key = Some(WriteKey(key.into()));
+            inner.ambient.entropy = entropy;
+            inner.begun = Some(begun);
+        })
     }
 
     /// Marks what happens here as caused by an event.
@@ -288,7 +301,7 @@ impl Cx {
 
     /// A new id.
     pub fn new_id<K: IdKind>(&self) -> Id<K> {
-        Id::from_uuid(self.0.ambient.entropy.uuid_v7(self.real_now()))
+        Id::from_uuid(self.0.ambient.entropy.uuid_v7(self.0.begun.unwrap_or_else(|| self.real_now())))
     }
 
     /// Fresh random bytes.

@@ -23,6 +23,8 @@ use kernel::{
     context::{Input, Route},
 };
 
+use store::Store;
+
 pub use answer::{problem_response, response};
 pub use openapi::document;
 
@@ -40,7 +42,7 @@ pub trait Edge: Send + Sync + 'static {
 
 struct Served {
     edge: Arc<dyn Edge>,
-    repeated: repeat::Answers,
+    repeated: repeat::Repeated,
 }
 
 struct Line {
@@ -49,9 +51,10 @@ struct Line {
     types: input::Types,
 }
 
-/// A router that serves all routes of these contexts behind an edge.
-pub fn router(contexts: &[Context], edge: &Arc<dyn Edge>) -> Result<Router, Problem> {
-    let served = Arc::new(Served { edge: Arc::clone(edge), repeated: repeat::Answers::default() });
+/// A router that serves all routes of these contexts behind an edge; requests under an `Idempotency-Key` are remembered in
+/// the store.
+pub fn router(contexts: &[Context], edge: &Arc<dyn Edge>, store: Store) -> Result<Router, Problem> {
+    let served = Arc::new(Served { edge: Arc::clone(edge), repeated: repeat::Repeated::new(store) });
     let mut paths: BTreeMap<&str, MethodRouter> = BTreeMap::new();
     for route in contexts.iter().flat_map(|context| &context.routes) {
         let filter = MethodFilter::try_from(route.method.clone()).map_err(Problem::internal)?;
@@ -121,9 +124,8 @@ impl Line {
                     let answer = operation.run(Input::Value(input), cx.clone()).await?;
                     return Ok(answer::json(answer, &cx));
                 };
-                let asked = format!("{}|{}|{}|{key}", cx.scope(), cx.caller(), operation.name);
-                let run = operation.run(Input::Value(input.clone()), cx.clone());
-                let answer = self.served.repeated.once(asked, &input, run).await?;
+                let run = |cx| operation.run(Input::Value(input.clone()), cx);
+                let answer = self.served.repeated.once((operation.name, &key), &input, &cx, run).await?;
                 Ok(answer::json(answer, &cx))
             }
         }

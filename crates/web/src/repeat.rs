@@ -1,32 +1,85 @@
-//! `Idempotency-Key`: the same key, the same answer, one effect. Answers are remembered in this process for a day; a key
-//! that comes with another input is refused.
+//! `Idempotency-Key`: the same key, the same answer, one effect, for a day, also after a crash.
+//!
+//! What a request will draw of randomness is decided and stored before it runs, so that one that was cut short makes the
+//! same ids when it is sent again: its writes carry the same commit ids, and those that landed are not made twice.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::request::Parts;
-use kernel::{Problem, ProblemKind, problem::ProblemDocument};
+use kernel::{
+    Aggregate, Cx, Life, Problem, ProblemKind, Scope, ScopeKind, Timestamp, UserId, entropy::Entropy,
+    problem::ProblemDocument,
+};
 use moka::future::Cache;
-use serde_json::Value;
+use ring::hmac;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, value::RawValue};
+use store::Store;
 
+/// For how long a key is known.
 const REMEMBERED: Duration = Duration::from_hours(24);
-const KEPT_BYTES: u64 = 64 << 20;
+/// A larger answer is not kept: the request is run again, to the same effect.
+const LARGEST: usize = 256 << 10;
+/// For how long this process answers a repetition from memory.
+const AT_HAND: Duration = Duration::from_secs(10);
+const AT_HAND_BYTES: u64 = 16 << 20;
 
-#[derive(Clone)]
-struct Answer {
-    /// Of the input: what is kept for a day must not be as large as what anybody may send.
-    input: String,
-    answer: Bytes,
+/// A request under a key, in a tenant's scope or the platform's.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Asked<const TENANT: bool> {
+    id: String,
+    /// Whose request it was: the answer is sealed under that person's key.
+    by: Option<UserId>,
+    /// Of the input.
+    digest: String,
+    seed: [u8; 32],
+    begun: Timestamp,
+    answer: Option<Box<RawValue>>,
 }
 
-pub(crate) struct Answers(Cache<String, Arc<Answer>>);
+impl<const TENANT: bool> Aggregate for Asked<TENANT> {
+    type Id = String;
+    const KIND: &'static str = "web.request";
+    const SCOPE: ScopeKind = if TENANT { ScopeKind::Tenant } else { ScopeKind::Platform };
+    const LIFE: Life = Life::Ephemeral;
 
-impl Default for Answers {
-    fn default() -> Self {
-        let weight =
-            |key: &String, it: &Arc<Answer>| u32::try_from(key.len() + it.answer.len() + 256).unwrap_or(u32::MAX);
-        Self(Cache::builder().max_capacity(KEPT_BYTES).weigher(weight).time_to_live(REMEMBERED).build())
+    fn id(&self) -> String {
+        self.id.clone()
     }
+
+    fn subject(&self) -> Option<UserId> {
+        self.by
+    }
+
+    fn expires(&self) -> Option<Timestamp> {
+        self.begun.checked_add(REMEMBERED).ok()
+    }
+}
+
+/// Bytes that follow from a seed (HMAC-SHA256 in counter mode): the same for the same request, and a secret as the seed is.
+struct Seeded {
+    key: hmac::Key,
+    counter: std::sync::atomic::AtomicU64,
+}
+
+impl Entropy for Seeded {
+    fn fill(&self, bytes: &mut [u8]) {
+        for piece in bytes.chunks_mut(32) {
+            let count = self.counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let tag = hmac::sign(&self.key, &count.to_be_bytes());
+            piece.iter_mut().zip(tag.as_ref()).for_each(|(byte, of)| *byte = *of);
+        }
+    }
+}
+
+fn sha256(text: &str) -> String {
+    data_encoding::HEXLOWER.encode(ring::digest::digest(&ring::digest::SHA256, text.as_bytes()).as_ref())
+}
+
+fn reused() -> Problem {
+    Problem::new(ProblemKind::Refused, "key_reused", "this Idempotency-Key came with another input")
+        .hint("use a fresh key for each request")
 }
 
 /// The key of a request that changes something.
@@ -37,27 +90,112 @@ pub(crate) fn key(parts: &Parts, changes: bool) -> Result<Option<String>, Proble
     text.map(|text| Some(text.to_owned())).ok_or_else(|| Problem::invalid_field("Idempotency-Key", refused))
 }
 
-impl Answers {
-    /// Runs once for a key; whoever sends it again, even at the same time, gets the first answer. Failures are not kept.
-    pub(crate) async fn once(
+struct Answer {
+    digest: String,
+    answer: Bytes,
+}
+
+/// Requests under keys.
+pub(crate) struct Repeated {
+    store: Store,
+    at_hand: Cache<String, Arc<Answer>>,
+}
+
+impl Repeated {
+    pub(crate) fn new(store: Store) -> Self {
+        let weight =
+            |key: &String, it: &Arc<Answer>| u32::try_from(key.len() + it.answer.len() + 256).unwrap_or(u32::MAX);
+        let at_hand = Cache::builder().max_capacity(AT_HAND_BYTES).weigher(weight).time_to_live(AT_HAND).build();
+        Self { store, at_hand }
+    }
+
+    /// Runs once for a key; whoever sends it again, even at the same time, gets the first answer. A request that was
+    /// refused may be mended and sent under the same key; one that failed is sent again as it was.
+    pub(crate) async fn once<F, R>(
         &self,
-        key: String,
+        (operation, key): (&str, &str),
         input: &Value,
-        run: impl Future<Output = Result<Bytes, Problem>>,
-    ) -> Result<Bytes, Problem> {
-        let digest = ring::digest::digest(&ring::digest::SHA256, input.to_string().as_bytes());
-        let input = data_encoding::HEXLOWER.encode(digest.as_ref());
-        let run = async { Ok::<_, Problem>(Arc::new(Answer { input: input.clone(), answer: run.await? })) };
-        let kept = self.0.try_get_with(key, run).await;
+        cx: &Cx,
+        run: F,
+    ) -> Result<Bytes, Problem>
+    where
+        F: FnOnce(Cx) -> R,
+        R: Future<Output = Result<Bytes, Problem>>,
+    {
+        let id = sha256(&format!("{}|{}|{operation}|{key}", cx.scope(), cx.caller()));
+        let digest = sha256(&input.to_string());
+        let running = async {
+            let answer = match cx.scope() {
+                Scope::Tenant(_) => self.stored::<true, _, _>(&id, &digest, cx, run).await?,
+                Scope::Platform => self.stored::<false, _, _>(&id, &digest, cx, run).await?,
+            };
+            Ok::<_, Problem>(Arc::new(Answer { digest: digest.clone(), answer }))
+        };
+        let kept = self.at_hand.try_get_with(id.clone(), running).await;
         let kept = kept.map_err(|problem| Problem::from(ProblemDocument::clone(&problem.document(None))))?;
-        if kept.input != input {
-            return Err(Problem::new(
-                ProblemKind::Refused,
-                "key_reused",
-                "this Idempotency-Key came with another input",
-            )
-            .hint("use a fresh key for each request"));
+        if kept.digest != digest {
+            return Err(reused());
         }
         Ok(kept.answer.clone())
+    }
+
+    async fn stored<const TENANT: bool, F, R>(&self, id: &str, digest: &str, cx: &Cx, run: F) -> Result<Bytes, Problem>
+    where
+        F: FnOnce(Cx) -> R,
+        R: Future<Output = Result<Bytes, Problem>>,
+    {
+        let asked = self.begin::<TENANT>(id, digest, cx).await?;
+        if asked.digest != digest {
+            return Err(reused());
+        }
+        if let Some(answer) = &asked.answer {
+            return Ok(Bytes::copy_from_slice(answer.get().as_bytes()));
+        }
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &asked.seed);
+        let entropy = Arc::new(Seeded { key, counter: std::sync::atomic::AtomicU64::new(0) });
+        let store = self.store.at(cx);
+        match run(cx.repeated(id, entropy, asked.begun)).await {
+            Ok(answer) => {
+                if answer.len() <= LARGEST {
+                    let text = String::from_utf8(answer.to_vec()).map_err(Problem::internal)?;
+                    let text = RawValue::from_string(text).map_err(Problem::internal)?;
+                    let keep = |it: &mut Asked<TENANT>| {
+                        it.answer.get_or_insert_with(|| text.clone());
+                        Ok(())
+                    };
+                    // It is done either way; without the answer it would be done again, to the same effect.
+                    if let Err(problem) = store.change(&asked.id, keep).await {
+                        tracing::warn!(code = problem.code(), "the answer to a request under a key was not kept");
+                    }
+                }
+                Ok(answer)
+            }
+            Err(problem) => {
+                let failed = problem.kind().retryable() || problem.kind() == ProblemKind::Internal;
+                if !failed && let Some(asked) = store.try_load::<Asked<TENANT>>(&asked.id).await? {
+                    store.delete(asked, ()).await?;
+                }
+                Err(problem)
+            }
+        }
+    }
+
+    /// The request of a key: as it was begun before, or begun now.
+    async fn begin<const TENANT: bool>(&self, id: &str, digest: &str, cx: &Cx) -> Result<Asked<TENANT>, Problem> {
+        let (store, id) = (self.store.at(cx), id.to_owned());
+        if let Some(known) = store.try_load::<Asked<TENANT>>(&id).await? {
+            return Ok(known.into_inner());
+        }
+        let by = cx.caller().user().filter(|_| TENANT);
+        let (seed, begun, digest) = (cx.random(), cx.real_now(), digest.to_owned());
+        let fresh = Asked::<TENANT> { id: id.clone(), by, digest, seed, begun, answer: None };
+        match store.create(fresh, ()).await {
+            Ok(begun) => Ok(begun.into_inner()),
+            // The same request at another process was faster.
+            Err(raced) if raced.kind() == ProblemKind::Conflict => {
+                store.load::<Asked<TENANT>>(&id).await.map(store::Loaded::into_inner)
+            }
+            Err(other) => Err(other),
+        }
     }
 }
