@@ -28,11 +28,12 @@ fn port(config: &Config) -> Finding {
 
 fn folder(config: &Config) -> Finding {
     let probe = config.data.join(".doctor");
-    let written = std::fs::create_dir_all(&config.data).and_then(|()| std::fs::write(&probe, [0; 4_096]));
+    // As much as a busy hour may need.
+    let written = std::fs::create_dir_all(&config.data).and_then(|()| std::fs::write(&probe, vec![1; 16 << 20]));
     drop(std::fs::remove_file(&probe));
     let shown = config.data.display();
     match written {
-        Ok(()) => found(true, format!("{shown} can be written")),
+        Ok(()) => found(true, format!("{shown} can be written, and has room")),
         Err(error) => found(
             false,
             format!("{shown} cannot be written ({error}): free some space, or give its owner the right to write"),
@@ -56,6 +57,21 @@ fn keyring(config: &Config) -> Finding {
     }
 }
 
+fn store(config: &Config) -> Finding {
+    let file = config.data.join("store.sqlite");
+    let shown = file.display();
+    if !file.exists() {
+        return found(true, format!("{shown} will be made at the first start"));
+    }
+    match sqlite::backup::check(&file) {
+        Ok(()) => found(true, format!("{shown} is sound")),
+        Err(error) => found(
+            false,
+            format!("{error}: start nothing on it, keep a copy, and run `freehold restore` with the last backup"),
+        ),
+    }
+}
+
 fn clock() -> Finding {
     let now = kernel::Clock::now(&kernel::time::SystemClock);
     let year = now.to_string().get(..4).and_then(|year| year.parse::<u32>().ok()).unwrap_or(0);
@@ -74,7 +90,7 @@ fn mail(config: &Config) -> Finding {
 
 /// Prints the findings; fails when one is bad.
 pub(crate) fn run(config: &Config) -> ExitCode {
-    let findings = [port(config), folder(config), keyring(config), clock(), mail(config)];
+    let findings = [port(config), folder(config), keyring(config), store(config), clock(), mail(config)];
     for finding in &findings {
         println!("{} {}", if finding.good { "ok  " } else { "BAD " }, finding.what);
     }

@@ -5,6 +5,7 @@ mod backup;
 mod call;
 mod config;
 mod doctor;
+mod failure;
 mod mail;
 mod platform;
 
@@ -62,6 +63,6 @@ fn main() -> ExitCode {
     });
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
-        ExitCode::FAILURE
+        failure::Failure::of(&error)
     })
 }

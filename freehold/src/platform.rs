@@ -16,7 +16,7 @@ use sqlite::{SqliteEngine, SqliteKeys};
 use store::Store;
 use tokio::{net::TcpListener, sync::Notify};
 
-use crate::{backup, config::Config, mail};
+use crate::{backup, config::Config, failure::Failure, mail};
 
 /// How long requests that run may take to end once it is told to stop.
 const DRAIN: Duration = Duration::from_secs(4);
@@ -54,7 +54,8 @@ pub(crate) fn lock(config: &Config) -> Result<File> {
     std::fs::create_dir_all(&config.data).with_context(|| format!("cannot create the data folder {folder}"))?;
     let file = File::create(config.data.join("lock")).with_context(|| format!("cannot write to {folder}"))?;
     if file.try_lock().is_err() {
-        bail!("another process uses {folder}: stop it, or choose another folder with --data");
+        return Err(anyhow::Error::new(Failure::InUse)
+            .context(format!("another process uses {folder}: stop it, or choose another folder with --data")));
     }
     Ok(file)
 }
@@ -112,10 +113,23 @@ impl Platform {
     fn open(config: &Config) -> Result<Self> {
         let lock = lock(config)?;
         let ambient = Ambient::system();
-        let keyring = Keyring::open(&config.data.join("keyring"), ambient.entropy.as_ref()).context("the keyring")?;
-        let wrapped = SqliteKeys::open(&config.data.join("keys.sqlite")).context("the keys")?;
+        let keyring = Keyring::open(&config.data.join("keyring"), ambient.entropy.as_ref());
+        let keyring = keyring.map_err(|error| {
+            let what = format!(
+                "{}: {error}; put back the file from the backup of the keys",
+                config.data.join("keyring").display()
+            );
+            anyhow::Error::new(Failure::Keys).context(what)
+        })?;
+        let wrapped = SqliteKeys::open(&config.data.join("keys.sqlite"));
+        let wrapped =
+            wrapped.map_err(|error| anyhow::Error::new(Failure::Keys).context(format!("keys.sqlite: {error}")))?;
         let keys = Keys::new(keyring, Arc::new(wrapped), Arc::clone(&ambient.entropy));
-        let engine = Arc::new(SqliteEngine::open(&config.data.join("store.sqlite")).context("the store")?);
+        let engine = SqliteEngine::open(&config.data.join("store.sqlite"));
+        let engine = Arc::new(engine.map_err(|error| match error {
+            store::StoreError::Corrupt(_) => anyhow::Error::new(Failure::Data).context(error.to_string()),
+            other => anyhow::Error::new(other).context("the store"),
+        })?);
         let facts = Arc::new(ColumnarFacts::open(&config.data).context("the facts")?);
         let store = Store::new(engine.clone(), keys);
         let (registry, catalogue) = (Registry::new(), catalogue());
@@ -232,8 +246,10 @@ async fn serve(config: Config) -> Result<ExitCode> {
     telemetry::logs(&config.log, config.log_json);
     // The port first: a second process says so before it looks at the data.
     let listener = TcpListener::bind(config.listen).await;
-    let listener =
-        listener.with_context(|| format!("cannot listen on {}: choose another with --listen", config.listen))?;
+    let listener = listener.map_err(|error| {
+        let what = format!("cannot listen on {} ({error}): choose another with --listen", config.listen);
+        anyhow::Error::new(Failure::Address).context(what)
+    })?;
     let platform = Platform::open(&config)?;
     platform.follow().await?;
     platform.erase_again(&config).await?;

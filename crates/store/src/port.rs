@@ -242,6 +242,9 @@ pub enum StoreError {
     /// Not done, or not known whether it was: send the same commit again under the same id.
     #[error("the store did not answer: {0}")]
     Unavailable(String),
+    /// There is no room for it: nothing was stored.
+    #[error("there is no room left: {0}")]
+    Full(String),
     /// What is stored cannot be right.
     #[error("the store holds something it cannot hold: {0}")]
     Corrupt(String),

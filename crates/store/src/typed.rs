@@ -127,7 +127,13 @@ fn problem(error: StoreError) -> Problem {
                 .hint("send the request again with the same Idempotency-Key")
                 .cause(error)
         }
-        StoreError::Taken(_) | StoreError::Corrupt(_) | StoreError::Invalid(_) => Problem::internal(error),
+        StoreError::Full(_) => Problem::new(ProblemKind::Unavailable, "storage_full", "there is no room to store this")
+            .hint("whoever runs this installation has to free space where its data lies; nothing was lost")
+            .cause(error),
+        StoreError::Corrupt(_) => Problem::new(ProblemKind::Internal, "store_damaged", "what is stored cannot be read")
+            .hint("whoever runs this installation has to stop it, run `freehold doctor`, and restore the last backup")
+            .cause(error),
+        StoreError::Taken(_) | StoreError::Invalid(_) => Problem::internal(error),
     }
 }
 

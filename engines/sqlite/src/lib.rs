@@ -16,7 +16,7 @@ use std::{
 
 use async_trait::async_trait;
 use kernel::Timestamp;
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use store::{
     Base, Change, ClaimKey, Commit, Core, CoreKey, DueTimer, Engine, Hit, Outcome, Scan, Space, StoreError, Upkeep,
 };
@@ -34,12 +34,17 @@ pub struct SqliteEngine {
 }
 
 fn unavailable(error: &rusqlite::Error) -> StoreError {
-    StoreError::Unavailable(error.to_string())
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Corrupt(error.to_string()),
+        Some(ErrorCode::DiskFull) => StoreError::Full(error.to_string()),
+        _ => StoreError::Unavailable(error.to_string()),
+    }
 }
 
 impl SqliteEngine {
     /// Opens or creates the file.
     pub fn open(file: &Path) -> Result<Self, StoreError> {
+        schema::sound(file)?;
         let connection = schema::open(file).map_err(|error| unavailable(&error))?;
         schema::versioned(&connection)?;
         schema::create(&connection).map_err(|error| unavailable(&error))?;

@@ -15,6 +15,25 @@ pub(crate) fn open(file: &Path) -> rusqlite::Result<Connection> {
     Ok(db)
 }
 
+/// The largest file that is read through at each start; a larger one only on demand (`freehold doctor`).
+const READ_THROUGH: u64 = 16 << 20;
+
+/// Refuses a file with a broken page before anything is written to it.
+pub(crate) fn sound(file: &Path) -> Result<(), store::StoreError> {
+    let Ok(known) = std::fs::metadata(file) else { return Ok(()) };
+    if known.len() == 0 || known.len() > READ_THROUGH {
+        return Ok(());
+    }
+    let damaged = |what: String| store::StoreError::Corrupt(format!("{}: {what}", file.display()));
+    let db = Connection::open(file).map_err(|error| crate::unavailable(&error))?;
+    let verdict = db.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+    match verdict {
+        Ok(verdict) if verdict == "ok" => Ok(()),
+        Ok(verdict) => Err(damaged(verdict)),
+        Err(error) => Err(damaged(error.to_string())),
+    }
+}
+
 /// Of the tables; a file of another one was written by another release.
 const VERSION: i64 = 1;
 

@@ -1,6 +1,13 @@
 //! The one writer: takes what waits, runs each in a savepoint of its own, flushes once for all, then answers.
 
-use std::{sync::mpsc, thread};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+};
 
 use rusqlite::Connection;
 use store::StoreError;
@@ -13,8 +20,8 @@ const GROUP: usize = 256;
 /// How many may wait before senders are held back.
 const QUEUE: usize = 1_024;
 
-/// Runs in the open transaction; what it returns answers once the flush is done (or failed).
-type Grouped = Box<dyn FnOnce(&Connection) -> Answer + Send>;
+/// Runs in the open transaction, if there is one; what it returns answers once the flush is done (or failed).
+type Grouped = Box<dyn FnOnce(Option<&Connection>) -> Answer + Send>;
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 enum Job {
@@ -23,7 +30,15 @@ enum Job {
     Alone(Box<dyn FnOnce(&Connection) + Send>),
 }
 
-pub(crate) struct Writer(mpsc::SyncSender<Job>);
+pub(crate) struct Writer {
+    queue: mpsc::SyncSender<Job>,
+    /// Once a page was found broken, nothing is written any more: it could only get worse.
+    damaged: Arc<AtomicBool>,
+}
+
+fn rolled_back() -> StoreError {
+    StoreError::Unavailable("the transaction was rolled back".to_owned())
+}
 
 fn stopped() -> StoreError {
     StoreError::Unavailable("the writer has stopped".to_owned())
@@ -49,19 +64,26 @@ impl Writer {
         };
         let spawned = thread::Builder::new().name("sqlite-writer".to_owned()).spawn(write);
         spawned.map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Ok(Self(sender))
+        Ok(Self { queue: sender, damaged: Arc::default() })
     }
 
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        if self.damaged.load(Ordering::Relaxed) {
+            return Err(StoreError::Corrupt("a broken page was found before: nothing is written any more".to_owned()));
+        }
         let (sender, answer) = oneshot::channel();
+        let damaged = Arc::clone(&self.damaged);
         let job: Grouped = Box::new(move |db| {
-            let outcome = in_savepoint(db, work);
+            let outcome = db.map_or_else(|| Err(rolled_back()), |db| in_savepoint(db, work));
+            if matches!(outcome, Err(StoreError::Corrupt(_))) {
+                damaged.store(true, Ordering::Relaxed);
+            }
             Box::new(move |flushed| {
                 // Who no longer waits has no use for the answer.
-                drop(sender.send(flushed.and(outcome)));
+                drop(sender.send(outcome.and_then(|done| flushed.map(|()| done))));
             })
         });
         self.send(Job::Grouped(job)).await?;
@@ -81,10 +103,10 @@ impl Writer {
 
     async fn send(&self, job: Job) -> Result<(), StoreError> {
         // The queue is bounded: when it is full the sender waits off the runtime's threads.
-        match self.0.try_send(job) {
+        match self.queue.try_send(job) {
             Ok(()) => {}
             Err(mpsc::TrySendError::Full(job)) => {
-                let queue = self.0.clone();
+                let queue = self.queue.clone();
                 let sent = tokio::task::spawn_blocking(move || queue.send(job)).await;
                 sent.map_err(|_| stopped())?.map_err(|_| stopped())?;
             }
@@ -99,14 +121,21 @@ fn write_group(db: &Connection, group: Vec<Grouped>) {
         return;
     }
     let begun = db.execute_batch("BEGIN IMMEDIATE");
-    let answers: Vec<Answer> = group.into_iter().map(|job| job(db)).collect();
-    let flushed = begun.and_then(|()| db.execute_batch("COMMIT"));
+    // A full disk can end the transaction under a job (SQLITE_FULL). Whatever ran after that would commit by itself.
+    let open = || begun.is_ok() && !db.is_autocommit();
+    let answers: Vec<Answer> = group.into_iter().map(|job| job(open().then_some(db))).collect();
+    let whole = open();
+    let flushed = match &begun {
+        Ok(()) if whole => db.execute_batch("COMMIT"),
+        _ => begun,
+    };
     if flushed.is_err() {
         // Nothing of the group is stored; a failing rollback means that there was no transaction.
         drop(db.execute_batch("ROLLBACK"));
     }
     for answer in answers {
-        answer(flushed.as_ref().map(|&()| ()).map_err(unavailable));
+        let flushed = flushed.as_ref().map(|&()| ()).map_err(unavailable);
+        answer(flushed.and_then(|()| if whole { Ok(()) } else { Err(rolled_back()) }));
     }
 }
 
