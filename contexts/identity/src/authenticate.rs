@@ -35,9 +35,8 @@ impl Handle<Authenticate> for Identity {
         };
         let user = store.try_load::<User>(&user).await?.filter(|user| user.honours(epoch));
         let user = user.ok_or_else(refused)?;
-        let roles = [&[DefaultRole::Person], user.roles.as_slice()].concat();
         let caller = Caller::User { id: user.id, session: Some(session) };
-        Ok(Principal { caller, grants: self.catalogue.grants(&roles), expires })
+        Ok(Principal { caller, grants: self.grants_of(&user, &cx).await?, expires })
     }
 }
 
@@ -47,7 +46,11 @@ impl Handle<AuthenticateOperator> for Identity {
         let (id, secret) = parts::<OperatorSessionId>(&it.credential, "").ok_or_else(refused)?;
         let session = store.try_load::<OperatorSession>(&id).await?.filter(|session| session.matches(secret));
         let session = session.ok_or_else(refused)?;
-        let operator = store.try_load::<Operator>(&session.operator).await?.ok_or_else(refused)?;
+        let operator = store.try_load::<Operator>(&session.operator).await?;
+        let operator = operator.filter(|it| it.proofs.epoch == session.epoch).ok_or_else(refused)?;
+        if !self.installation(&cx).await?.has(operator.id) {
+            return Err(refused());
+        }
         let caller = Caller::Operator { id: operator.id };
         Ok(Principal { caller, grants: self.catalogue.grants(&[DefaultRole::Operator]), expires: session.ends })
     }

@@ -205,7 +205,7 @@ impl Aggregate for Grant {
     }
 
     fn terms(&self) -> Vec<Term> {
-        vec![Term::new("session", self.session.to_string())]
+        vec![Term::new("session", self.session.to_string()), Term::new("user", self.user.to_string())]
     }
 
     fn expires(&self) -> Option<Timestamp> {
