@@ -66,6 +66,7 @@ fn contexts(
     catalogue: &Arc<Catalogue>,
     config: &Config,
     remains: &Arc<Remains>,
+    services: &Services,
 ) -> Result<Vec<Context>> {
     let settings = identity::Settings {
         scheme: config.scheme.clone(),
@@ -75,7 +76,10 @@ fn contexts(
     };
     Ok(vec![
         tenants::context(store.clone(), remains.clone()),
-        identity::context(store.clone(), calls.clone(), Arc::clone(catalogue), settings),
+        identity::context(store.clone(), calls.clone(), Arc::clone(catalogue), settings, {
+            let services = services.clone();
+            move || services.cx("identity", Scope::Platform)
+        }),
         users::context(store.clone()),
         notifications::context(store.clone(), mail::channel(config)?),
         analytics::context(store.clone(), remains.facts.clone()),
@@ -134,14 +138,14 @@ impl Platform {
         let store = Store::new(engine.clone(), keys);
         let (registry, catalogue) = (Registry::new(), catalogue());
         let calls = registry.calls();
-        let mut contexts =
-            contexts(&store, &calls, &catalogue, config, &Arc::new(Remains { log: engine.clone(), facts }))?;
+        let services = Services::new(Arc::clone(&catalogue), ambient.clone());
+        let remains = Arc::new(Remains { log: engine.clone(), facts });
+        let mut contexts = contexts(&store, &calls, &catalogue, config, &remains, &services)?;
         let operations = Operations::new(store.clone(), engine.clone());
         contexts.push(operations.context());
         all_declared(&contexts, &catalogue)?;
         registry.mount(&contexts);
         let settings = gateway::Settings { host: config.host.clone(), per_second: config.rate };
-        let services = Services::new(Arc::clone(&catalogue), ambient.clone());
         let edge: Arc<dyn web::Edge> = Arc::new(Gateway::new(settings, calls.clone(), catalogue, ambient));
         let document = web::document(&contexts, env!("CARGO_PKG_VERSION")).to_string();
         let openapi = move || {

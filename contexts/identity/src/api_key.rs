@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use contracts::identity::Principal;
 use kernel::{
-    Aggregate, ApiKeyId, Caller, Condition, Cx, DefaultRole, Effect, Granted, Handle, Permission, Problem, ScopeKind,
-    Term, Timestamp, UseCase, text::DisplayName,
+    Aggregate, ApiKeyId, Caller, Condition, Cx, Effect, Granted, Handle, Permission, Problem, ScopeKind, Term,
+    Timestamp, UseCase, UserId, text::DisplayName,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,17 @@ pub(crate) struct ApiKey {
     secret: String,
     permissions: Vec<String>,
     made: Timestamp,
+    /// The person who made it: the key ends with what they can do here.
+    #[serde(default)]
+    by: Option<UserId>,
     ends: Timestamp,
+}
+
+impl ApiKey {
+    /// What an export of its maker's data says of it.
+    pub(crate) fn told(&self) -> serde_json::Value {
+        serde_json::json!({ "id": self.id, "name": self.name, "permissions": self.permissions, "made": self.made })
+    }
 }
 
 impl Aggregate for ApiKey {
@@ -38,7 +48,8 @@ impl Aggregate for ApiKey {
     }
 
     fn terms(&self) -> Vec<Term> {
-        vec![Term::by_time("all", "", self.made)]
+        let maker = self.by.map(|by| Term::new("maker", by.to_string()));
+        maker.into_iter().chain([Term::by_time("all", "", self.made)]).collect()
     }
 }
 
@@ -79,6 +90,7 @@ fn may_give(cx: &Cx, name: &str) -> bool {
 
 impl Handle<CreateApiKey> for Identity {
     async fn handle(&self, it: CreateApiKey, cx: Granted<CreateApiKey>) -> Result<NewApiKey, Problem> {
+        self.freshly_proven(&cx).await?;
         if !(1..=MOST_DAYS).contains(&it.days) {
             return Err(Problem::invalid_field("/days", "expected 1 to 366"));
         }
@@ -92,9 +104,17 @@ impl Handle<CreateApiKey> for Identity {
             ));
         }
         let (id, secret): (ApiKeyId, _) = (cx.new_id(), secret::fresh(&cx));
-        let ends = cx.now() + Duration::from_hours(u64::from(it.days) * 24);
+        let ends = cx.real_now() + Duration::from_hours(u64::from(it.days) * 24);
         let stored = secret::hash(&secret);
-        let key = ApiKey { id, name: it.name, secret: stored, permissions: it.permissions, made: cx.now(), ends };
+        let key = ApiKey {
+            id,
+            name: it.name,
+            secret: stored,
+            permissions: it.permissions,
+            made: cx.now(),
+            by: cx.caller().user(),
+            ends,
+        };
         self.store.at(&cx).create(key, ()).await?;
         Ok(NewApiKey { id, key: format!("{PREFIX}{id}.{secret}") })
     }
@@ -179,9 +199,9 @@ impl Identity {
     pub(crate) async fn by_api_key(&self, credential: &str, cx: &Cx) -> Result<Principal, Problem> {
         let (id, secret) = parts::<ApiKeyId>(credential, PREFIX).ok_or_else(refused)?;
         let key = self.store.at(cx).try_load::<ApiKey>(&id).await?;
-        let key = key.filter(|key| key.ends > cx.now() && secret::matches(secret, &key.secret)).ok_or_else(refused)?;
-        let grants = self.catalogue.grants(&[DefaultRole::Person, DefaultRole::Owner]);
-        let grants = grants.narrowed(|name| key.permissions.iter().any(|given| given == name));
+        let key =
+            key.filter(|key| key.ends > cx.real_now() && secret::matches(secret, &key.secret)).ok_or_else(refused)?;
+        let grants = self.owner_grants().await?.narrowed(|name| key.permissions.iter().any(|given| given == name));
         Ok(Principal { caller: Caller::ApiKey { id }, grants, expires: key.ends })
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     client::{Grant, GrantId, parts},
     operator::Operator,
     session::{OperatorSession, OperatorSessionId, Session},
-    user::{Standing, User},
+    user::User,
 };
 
 pub(crate) fn refused() -> Problem {
@@ -23,21 +23,20 @@ impl Handle<Authenticate> for Identity {
             return self.by_api_key(&it.credential, &cx).await;
         }
         let store = self.store.at(&cx);
-        let (user, session, expires) = if let Some((id, secret)) = parts::<GrantId>(&it.credential, "fha_") {
+        let (user, epoch, session, expires) = if let Some((id, secret)) = parts::<GrantId>(&it.credential, "fha_") {
             let grant = store.try_load::<Grant>(&id).await?.ok_or_else(refused)?;
             let expires = grant.accepts(secret, cx.now()).ok_or_else(refused)?;
-            (grant.user, grant.session, expires)
+            (grant.user, grant.epoch, grant.session, expires)
         } else {
             let (id, secret) = parts::<SessionId>(&it.credential, "").ok_or_else(refused)?;
             let session = store.try_load::<Session>(&id).await?.filter(|session| session.matches(secret));
             let session = session.ok_or_else(refused)?;
-            (session.user, id, session.ends)
+            (session.user, session.epoch, id, session.ends)
         };
-        let user = store.try_load::<User>(&user).await?.filter(|user| user.standing == Standing::Active);
+        let user = store.try_load::<User>(&user).await?.filter(|user| user.honours(epoch));
         let user = user.ok_or_else(refused)?;
-        let roles = [&[DefaultRole::Person], user.roles.as_slice()].concat();
         let caller = Caller::User { id: user.id, session: Some(session) };
-        Ok(Principal { caller, grants: self.catalogue.grants(&roles), expires })
+        Ok(Principal { caller, grants: self.grants_of(&user, &cx).await?, expires })
     }
 }
 
@@ -47,7 +46,11 @@ impl Handle<AuthenticateOperator> for Identity {
         let (id, secret) = parts::<OperatorSessionId>(&it.credential, "").ok_or_else(refused)?;
         let session = store.try_load::<OperatorSession>(&id).await?.filter(|session| session.matches(secret));
         let session = session.ok_or_else(refused)?;
-        let operator = store.try_load::<Operator>(&session.operator).await?.ok_or_else(refused)?;
+        let operator = store.try_load::<Operator>(&session.operator).await?;
+        let operator = operator.filter(|it| it.proofs.epoch == session.epoch).ok_or_else(refused)?;
+        if !self.installation(&cx).await?.has(operator.id) {
+            return Err(refused());
+        }
         let caller = Caller::Operator { id: operator.id };
         Ok(Principal { caller, grants: self.catalogue.grants(&[DefaultRole::Operator]), expires: session.ends })
     }

@@ -4,39 +4,56 @@
 //! password. A **session** is a browser that is signed in; a **grant** is what a program holds of a person. A **realm** is what
 //! signing in needs to know of the tenant: its origin, which never changes, and its key. An **operator** runs the installation.
 
+mod access;
 mod api_key;
+mod attempts;
 mod authenticate;
 mod client;
 mod commands;
+mod factor;
 mod http_forms;
+mod invitations;
 mod link;
+mod me;
 mod oidc;
 mod operator;
+mod operator_commands;
+mod pace;
 mod pages;
 mod password;
+mod people;
+mod permission;
+mod permission_commands;
 mod permissions;
+mod person;
+mod proofs;
 mod realm;
+mod role;
+mod role_commands;
+mod roster;
 mod secret;
 mod session;
+mod sign_in;
 mod user;
 
 use std::{future::Future, sync::Arc};
 
 use api_key::{CreateApiKey, ListApiKeys, RevokeApiKey};
 use bytes::Bytes;
-use commands::{AssignRoles, BeginTotp, ConfirmTotp, Invite, ListSessions, ReadRoles, RegisterClient, RevokeSession};
+use commands::RegisterClient;
 use contracts::{
     identity::{Authenticate, AuthenticateOperator, LinkPurpose},
     tenants::{ReserveSeat, TenantProvisioned},
 };
 use http::{Method, Request, Response};
 use kernel::{
-    Calls, Catalogue, Context, Cx, DefaultRole, Endpoint, Permission, PermissionDecl, Problem, ScopeKind, context::Body,
+    AnyEvent, Calls, Catalogue, Context, Cx, Endpoint, Permission, PermissionDecl, Problem, ScopeKind, context::Body,
 };
 use store::Store;
 
 use password::Passwords;
 use realm::Realm;
+use roster::{Owners, Roster};
 use user::User;
 
 /// What this context declares.
@@ -65,6 +82,12 @@ impl Settings {
         let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
         format!("{}://{slug}.{}{port}", self.scheme, self.host)
     }
+
+    /// The origin of the installation itself.
+    fn platform_origin(&self) -> String {
+        let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{}://{}{port}", self.scheme, self.host)
+    }
 }
 
 /// The context.
@@ -74,6 +97,9 @@ pub(crate) struct Identity {
     catalogue: Arc<Catalogue>,
     passwords: Passwords,
     settings: Settings,
+    /// This context in the platform's scope, for what is the same in all tenants.
+    platform: Box<dyn Fn() -> Cx + Send + Sync>,
+    declared: access::Declared,
 }
 
 /// The token of the link by which a new installation is claimed.
@@ -83,7 +109,7 @@ pub fn claim_token(store: &Store) -> String {
 
 /// Whether the installation has an operator.
 pub async fn is_claimed(store: &Store, cx: &Cx) -> Result<bool, Problem> {
-    Ok(store.at(cx).try_load::<operator::Claimed>(&operator::Claimed::ID.to_owned()).await?.is_some())
+    Ok(store.at(cx).try_load::<roster::Claimed>(&roster::Claimed::ID.to_owned()).await?.is_some())
 }
 
 impl Identity {
@@ -100,16 +126,21 @@ impl Identity {
             let realm = Realm::new(event.tenant, event.name, self.settings.origin(event.slug.as_str()))?;
             store.create(realm, ()).await?;
         }
+        if store.try_load::<Owners>(&Owners::ID.to_owned()).await?.is_none() {
+            store.create(Owners(Roster::awaiting(event.owner)), ()).await?;
+        }
         if store.try_load::<User>(&event.owner).await?.is_some() {
             return Ok(());
         }
-        self.calls.call(ReserveSeat { user: event.owner }, &cx).await?;
+        let until = cx.real_now() + link::LASTS;
+        self.calls.call(ReserveSeat { user: event.owner, until: Some(until) }, &cx).await?;
         let realm = self.realm(&cx).await?;
-        let stamp = secret::fresh(&cx);
-        let (user, registered) = User::invite(event.owner, (email, name), vec![DefaultRole::Owner], stamp);
+        // Whoever signs up names any mailbox: it gets only so many mails. The link can be asked for later.
+        let mails = self.keeps_pace(pace::Paced::Mailbox, email.as_str()).await?;
+        let (user, registered) = User::invite(event.owner, (email, name), Vec::new(), secret::fresh(&cx), until);
         let link = link::make(&self.store, &cx, &realm, &user, LinkPurpose::Verify).await?;
-        let asked = user.link(LinkPurpose::Verify, link);
-        store.create(user, vec![registered.into(), asked.into()]).await.map(drop)
+        let asked = mails.then(|| user.link(LinkPurpose::Verify, link).into());
+        store.create(user, [registered.into()].into_iter().chain(asked).collect::<Vec<AnyEvent>>()).await.map(drop)
     }
 }
 
@@ -137,18 +168,18 @@ impl Table {
 }
 
 /// The context, with its table.
-pub fn context(store: Store, calls: Calls, catalogue: Arc<Catalogue>, settings: Settings) -> Context {
-    let passwords = Passwords::new(settings.hashing);
-    let it = Arc::new(Identity { store, calls, catalogue, passwords, settings });
+pub fn context(
+    store: Store,
+    calls: Calls,
+    catalogue: Arc<Catalogue>,
+    settings: Settings,
+    platform: impl Fn() -> Cx + Send + Sync + 'static,
+) -> Context {
+    let (passwords, platform) = (Passwords::new(settings.hashing), Box::new(platform));
+    let declared = access::Declared::default();
+    let it = Arc::new(Identity { store, calls, catalogue, passwords, settings, platform, declared });
     let provisioned = Arc::clone(&it);
     let context = Context::new("identity", PERMISSIONS)
-        .route::<Invite, _>(Method::POST, "/v1/invitations", &it)
-        .route::<ReadRoles, _>(Method::GET, "/v1/users/{user}/roles", &it)
-        .route::<AssignRoles, _>(Method::PUT, "/v1/users/{user}/roles", &it)
-        .route::<ListSessions, _>(Method::GET, "/v1/me/sessions", &it)
-        .route::<RevokeSession, _>(Method::DELETE, "/v1/me/sessions/{session}", &it)
-        .route::<BeginTotp, _>(Method::POST, "/v1/me/totp", &it)
-        .route::<ConfirmTotp, _>(Method::POST, "/v1/me/totp/confirm", &it)
         .route::<RegisterClient, _>(Method::POST, "/v1/clients", &it)
         .route::<CreateApiKey, _>(Method::POST, "/v1/api-keys", &it)
         .route::<ListApiKeys, _>(Method::GET, "/v1/api-keys", &it)
@@ -159,13 +190,12 @@ pub fn context(store: Store, calls: Calls, catalogue: Arc<Catalogue>, settings: 
             let it = Arc::clone(&provisioned);
             async move { it.provisioned(event, cx).await }
         });
+    let context = people::table(context, &it);
     let tenant = (ScopeKind::Tenant, permissions::SIGN_IN);
-    let platform = (ScopeKind::Platform, permissions::SIGN_IN);
     let own = (ScopeKind::Tenant, permissions::OWN);
-    let claim = (ScopeKind::Platform, permissions::CLAIM);
     let get = |path| (Method::GET, path);
     let post = |path| (Method::POST, path);
-    Table(context, it)
+    people::pages(Table(context, it))
         .at(
             get("/.well-known/openid-configuration"),
             "identity.oidc.discovery",
@@ -196,28 +226,5 @@ pub fn context(store: Store, calls: Calls, catalogue: Arc<Catalogue>, settings: 
             Identity::userinfo,
         )
         .at(post("/oauth/revoke"), "identity.oidc.revoke", "Ends what came of a grant", tenant, Identity::revoke)
-        .at(get("/sign-in"), "identity.pages.sign_in", "The sign-in page", tenant, Identity::sign_in_form)
-        .at(post("/sign-in"), "identity.pages.signed_in", "Signs in", tenant, Identity::sign_in)
-        .at(post("/sign-out"), "identity.pages.sign_out", "Signs out", tenant, Identity::sign_out)
-        .at(get("/welcome"), "identity.pages.welcome", "The page of a mailed link", tenant, Identity::welcome_form)
-        .at(post("/welcome"), "identity.pages.welcomed", "Chooses a password", tenant, Identity::welcome)
-        .at(get("/recover"), "identity.pages.recover", "Asks for a new password", tenant, Identity::recover_form)
-        .at(post("/recover"), "identity.pages.recovered", "Mails a link", tenant, Identity::recover)
-        .at(get("/claim"), "identity.pages.claim", "The page of the claim link", claim, Identity::claim_form)
-        .at(post("/claim"), "identity.pages.claimed", "Makes the first operator", claim, Identity::claim)
-        .at(
-            get("/operator/sign-in"),
-            "identity.pages.operator",
-            "The operators' sign-in page",
-            platform,
-            Identity::operator_form,
-        )
-        .at(
-            post("/operator/sign-in"),
-            "identity.pages.operator_signed_in",
-            "Signs an operator in",
-            platform,
-            Identity::operator_sign_in,
-        )
         .0
 }

@@ -1,10 +1,21 @@
-//! Those who run the installation. The first claims it with a link that only its console shows.
+//! Those who run the installation. The first claims it with a link that only its console shows; others come in by a link
+//! that an operator hands them.
+
+use std::time::Duration;
 
 use kernel::{
-    Aggregate, Claim, OperatorId, ScopeKind, Timestamp,
+    Aggregate, Claim, OperatorId, Problem, ScopeKind, Timestamp,
     text::{DisplayName, EmailAddress},
 };
 use serde::{Deserialize, Serialize};
+
+use crate::{
+    factor::{Used, code_refused},
+    proofs::Proofs,
+};
+
+/// For how long the link of an invitation is good.
+pub(crate) const INVITED: Duration = Duration::from_hours(48);
 
 /// An operator.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -12,7 +23,32 @@ pub(crate) struct Operator {
     pub(crate) id: OperatorId,
     pub(crate) email: EmailAddress,
     pub(crate) name: DisplayName,
-    pub(crate) password: String,
+    #[serde(flatten)]
+    pub(crate) proofs: Proofs,
+}
+
+impl Operator {
+    /// Someone who comes in by a link with this stamp.
+    pub(crate) fn invite(id: OperatorId, email: EmailAddress, name: DisplayName, stamp: String) -> Self {
+        Self { id, email, name, proofs: Proofs::none(stamp) }
+    }
+
+    /// Whether a password was chosen yet.
+    pub(crate) fn came_in(&self) -> bool {
+        self.proofs.password.is_some()
+    }
+
+    pub(crate) fn can_sign_in(&self, now: Timestamp) -> bool {
+        self.came_in() && !self.proofs.paused(now)
+    }
+
+    /// See [`User::confirm_totp`](crate::user::User::confirm_totp).
+    pub(crate) fn confirm_totp(&mut self, code: &str, recovery: &[String], now: Timestamp) -> Result<(), Problem> {
+        if self.proofs.totp.needed() || self.proofs.totp.use_code(code, now)? != Used::First {
+            return Err(code_refused());
+        }
+        self.proofs.totp.renew(recovery)
+    }
 }
 
 impl Aggregate for Operator {
@@ -26,26 +62,5 @@ impl Aggregate for Operator {
 
     fn claims(&self) -> Vec<Claim> {
         vec![Claim::new("email", self.email.as_str())]
-    }
-}
-
-/// That the installation was claimed: there is one, so of two who claim at once one is refused.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Claimed {
-    pub(crate) by: OperatorId,
-    pub(crate) at: Timestamp,
-}
-
-impl Claimed {
-    pub(crate) const ID: &'static str = "installation";
-}
-
-impl Aggregate for Claimed {
-    type Id = String;
-    const KIND: &'static str = "identity.claimed";
-    const SCOPE: ScopeKind = ScopeKind::Platform;
-
-    fn id(&self) -> String {
-        Self::ID.to_owned()
     }
 }

@@ -8,6 +8,7 @@ macro_rules! permissions {
         /// All that this context declares, with those of its contracts.
         pub(crate) const ALL: &[PermissionDecl] = &[
             contracts::identity::AUTHENTICATE,
+            contracts::identity::CLOSE_ACCESS,
             $(PermissionDecl {
                 permission: $const,
                 meaning: $meaning,
@@ -21,10 +22,12 @@ permissions! {
     SIGN_IN "identity.session.create" "sign in, and see the pages for it" [Visitor Always Person Always Operator Always];
     OWN "identity.self.update" "see and change one's own sign-in: sessions, second factor" [Person Own];
     INVITE "identity.user.invite" "invite people" [Admin Always];
-    ROLES_READ "identity.role.read" "see who has which role" [Member Always];
-    ROLES_UPDATE "identity.role.update" "give people roles and take them" [Owner Always];
+    ROLES_READ "identity.role.read" "see who has which role, and why" [Person Own Member Always];
+    ROLES_UPDATE "identity.role.update" "make roles, give people roles and take them" [Owner Always];
     CLIENT_UPDATE "identity.client.update" "register programs that people sign in to" [Owner Always];
     KEYS "identity.api_key.update" "make and end keys for programs" [Admin Always];
     CLAIM "identity.installation.claim" "become the operator of a new installation" [Visitor Always];
-    OPERATE "identity.operator.self" "see one's own account as an operator" [Operator Always];
+    OPERATE "identity.operator.self" "see and change one's own account as an operator" [Operator Always];
+    OPERATORS "identity.operator.update" "invite operators and remove them" [Operator Always];
+    DECLARE "identity.permission.declare" "say which permissions the product has" [Operator Always];
 }

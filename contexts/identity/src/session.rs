@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use kernel::{Aggregate, Cx, Id, Life, OperatorId, ScopeKind, SessionId, Term, Timestamp, UserId, id_kind};
+use kernel::{
+    Aggregate, Cx, Id, Life, OperatorId, Problem, ProblemKind, ScopeKind, SessionId, Term, Timestamp, UserId, id_kind,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::secret;
+use crate::{operator::Operator, secret, user::User};
 
 id_kind!(
     /// An operator's session.
@@ -14,14 +16,31 @@ id_kind!(
 
 /// For how long a session lasts.
 pub(crate) const LASTS: Duration = Duration::from_hours(12);
+/// For how long a proof is fresh enough for what is sensitive.
+const FRESH: Duration = Duration::from_mins(10);
+
+pub(crate) fn reauthentication_required() -> Problem {
+    Problem::new(
+        ProblemKind::Denied,
+        "identity.reauthentication_required",
+        "this needs a password or code that was entered within the last 10 minutes",
+    )
+    .hint("send it to /v1/me/prove, or sign in again, then repeat the request")
+}
 
 /// A person's session.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Session {
     pub(crate) id: SessionId,
     pub(crate) user: UserId,
+    /// The person's epoch when it began.
+    #[serde(default)]
+    pub(crate) epoch: u64,
     secret: String,
     pub(crate) began: Timestamp,
+    /// When the person last showed who they are, after it began.
+    #[serde(default)]
+    proven: Option<Timestamp>,
     pub(crate) ends: Timestamp,
     /// By which means the person showed who they are (RFC 8176).
     pub(crate) methods: Vec<String>,
@@ -29,15 +48,25 @@ pub(crate) struct Session {
 
 impl Session {
     /// A new session, and the cookie's value.
-    pub(crate) fn begin(user: UserId, methods: Vec<String>, cx: &Cx) -> (Self, String) {
+    pub(crate) fn begin(user: &User, methods: Vec<String>, cx: &Cx) -> (Self, String) {
         let (id, secret): (SessionId, _) = (cx.new_id(), secret::fresh(cx));
         let cookie = format!("{id}.{secret}");
-        let ends = cx.now() + LASTS;
-        (Self { id, user, secret: secret::hash(&secret), began: cx.now(), ends, methods }, cookie)
+        let (began, ends) = (cx.real_now(), cx.real_now() + LASTS);
+        let (user, epoch, secret) = (user.id, user.proofs.epoch, secret::hash(&secret));
+        (Self { id, user, epoch, secret, began, proven: None, ends, methods }, cookie)
     }
 
     pub(crate) fn matches(&self, secret: &str) -> bool {
         secret::matches(secret, &self.secret)
+    }
+
+    pub(crate) fn prove(&mut self, now: Timestamp) {
+        self.proven = Some(now);
+    }
+
+    /// Whether the person has shown a moment ago who they are.
+    pub(crate) fn freshly_proven(&self, now: Timestamp) -> bool {
+        now < self.proven.unwrap_or(self.began) + FRESH
     }
 }
 
@@ -69,15 +98,19 @@ impl Aggregate for Session {
 pub(crate) struct OperatorSession {
     id: Id<OperatorSessionKind>,
     pub(crate) operator: OperatorId,
+    /// The operator's epoch when it began.
+    #[serde(default)]
+    pub(crate) epoch: u64,
     secret: String,
     pub(crate) ends: Timestamp,
 }
 
 impl OperatorSession {
-    pub(crate) fn begin(operator: OperatorId, cx: &Cx) -> (Self, String) {
+    pub(crate) fn begin(operator: &Operator, cx: &Cx) -> (Self, String) {
         let (id, secret): (OperatorSessionId, _) = (cx.new_id(), secret::fresh(cx));
         let cookie = format!("{id}.{secret}");
-        (Self { id, operator, secret: secret::hash(&secret), ends: cx.now() + LASTS }, cookie)
+        let (operator, epoch, secret) = (operator.id, operator.proofs.epoch, secret::hash(&secret));
+        (Self { id, operator, epoch, secret, ends: cx.real_now() + LASTS }, cookie)
     }
 
     pub(crate) fn matches(&self, secret: &str) -> bool {
@@ -95,7 +128,36 @@ impl Aggregate for OperatorSession {
         self.id
     }
 
+    fn terms(&self) -> Vec<Term> {
+        vec![Term::new("operator", self.operator.to_string())]
+    }
+
     fn expires(&self) -> Option<Timestamp> {
         Some(self.ends)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_is_fresh_for_ten_minutes() {
+        let start = Timestamp::UNIX_EPOCH;
+        let mut it = Session {
+            id: Id::from_uuid(uuid::Uuid::nil()),
+            user: Id::from_uuid(uuid::Uuid::nil()),
+            epoch: 0,
+            secret: String::new(),
+            began: start,
+            proven: None,
+            ends: start + LASTS,
+            methods: Vec::new(),
+        };
+        assert!(it.freshly_proven(start + Duration::from_secs(599)) && !it.freshly_proven(start + FRESH));
+        it.prove(start + Duration::from_hours(1));
+        assert!(
+            it.freshly_proven(start + Duration::from_mins(69)) && !it.freshly_proven(start + Duration::from_mins(70))
+        );
     }
 }

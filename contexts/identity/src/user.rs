@@ -1,11 +1,22 @@
 //! A person of a tenant, as far as signing in goes.
 
-use contracts::identity::{LinkPurpose, LinkRequested, MFAEnabled, RoleAssigned, UserActivated, UserRegistered};
+use std::time::Duration;
+
+use contracts::identity::{
+    EmailChanged, InvitationRevoked, LinkPurpose, LinkRequested, MFADisabled, MFAEnabled, RoleAssigned, UserActivated,
+    UserRegistered,
+};
 use kernel::{
-    Aggregate, AnyEvent, Claim, DefaultRole, Personal, Problem, ProblemKind, ScopeKind, Term, Timestamp, UserId,
+    Aggregate, AnyEvent, Claim, Personal, Problem, ProblemKind, ScopeKind, Term, Timestamp, UserId,
     text::{DisplayName, EmailAddress},
 };
 use serde::{Deserialize, Serialize};
+
+use crate::{
+    factor::{Used, code_refused},
+    proofs::{Proofs, link_refused},
+    role::RoleName,
+};
 
 /// Where a person is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,15 +30,33 @@ pub(crate) enum Standing {
     Deactivated,
 }
 
-/// A second factor by time (RFC 6238).
+/// One of the two addresses of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The one of before.
+    Leave,
+    /// The one to come.
+    Enter,
+}
+
+impl Side {
+    pub(crate) const fn purpose(self) -> LinkPurpose {
+        match self {
+            Self::Leave => LinkPurpose::LeaveAddress,
+            Self::Enter => LinkPurpose::EnterAddress,
+        }
+    }
+}
+
+/// A change of address that waits until both have agreed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Totp {
-    /// The shared secret, in base32.
-    pub(crate) secret: String,
-    /// Asked for only once it was shown to work.
-    pub(crate) confirmed: bool,
-    /// The time step of the code that was used last: each is good once.
-    pub(crate) last_step: u64,
+pub(crate) struct Moving {
+    pub(crate) to: EmailAddress,
+    /// Part of both links.
+    pub(crate) stamp: String,
+    ends: Timestamp,
+    left: bool,
+    entered: bool,
 }
 
 /// A person.
@@ -37,59 +66,57 @@ pub(crate) struct User {
     pub(crate) email: EmailAddress,
     pub(crate) name: DisplayName,
     pub(crate) standing: Standing,
-    pub(crate) password: Option<String>,
-    pub(crate) roles: Vec<DefaultRole>,
-    pub(crate) totp: Option<Totp>,
-    /// Part of every link; a new one makes all links of before void.
-    pub(crate) stamp: String,
-    failures: u32,
-    locked_until: Option<Timestamp>,
+    /// All but that of an owner, which [`Owners`](crate::roster::Owners) tells.
+    pub(crate) roles: Vec<RoleName>,
+    #[serde(flatten)]
+    pub(crate) proofs: Proofs,
+    #[serde(default)]
+    pub(crate) moving: Option<Moving>,
+    /// Until when the link of the invitation is good.
+    #[serde(default)]
+    pub(crate) invited_until: Option<Timestamp>,
     /// When a link was last asked for by somebody who had not signed in.
     #[serde(default)]
     recovery_asked: Option<Timestamp>,
 }
 
 /// Between two links that anybody can have mailed to a person.
-const RECOVERY_PAUSE: std::time::Duration = std::time::Duration::from_mins(1);
-
-/// Failed attempts before a pause.
-const FAILURES: u32 = 5;
+const RECOVERY_PAUSE: Duration = Duration::from_mins(1);
+/// The most roles of one person.
+const MOST_ROLES: usize = 10;
 
 impl User {
     /// Someone who comes in by a link.
     pub(crate) fn invite(
         id: UserId,
         (email, name): (EmailAddress, DisplayName),
-        roles: Vec<DefaultRole>,
+        roles: Vec<RoleName>,
         stamp: String,
+        until: Timestamp,
     ) -> (Self, UserRegistered) {
         let registered =
             UserRegistered { user: id, email: Personal::Known(email.clone()), name: Personal::Known(name.clone()) };
-        let standing = Standing::Invited;
         let it = Self {
             id,
             email,
             name,
-            standing,
-            password: None,
+            standing: Standing::Invited,
             roles,
-            totp: None,
-            stamp,
-            failures: 0,
-            locked_until: None,
+            proofs: Proofs::none(stamp),
+            moving: None,
+            invited_until: Some(until),
             recovery_asked: None,
         };
         (it, registered)
     }
 
+    fn link_to(&self, email: &EmailAddress, purpose: LinkPurpose, link: String) -> LinkRequested {
+        let (email, name) = (Personal::Known(email.clone()), Personal::Known(self.name.clone()));
+        LinkRequested { user: self.id, purpose, email, name, link: Personal::Known(link) }
+    }
+
     pub(crate) fn link(&self, purpose: LinkPurpose, link: String) -> LinkRequested {
-        LinkRequested {
-            user: self.id,
-            purpose,
-            email: Personal::Known(self.email.clone()),
-            name: Personal::Known(self.name.clone()),
-            link: Personal::Known(link),
-        }
+        self.link_to(&self.email, purpose, link)
     }
 
     /// Somebody who says to be this person asks for a new password: at most one mail a minute, and none to whom it was
@@ -111,100 +138,128 @@ impl User {
         hash: String,
         stamp: String,
     ) -> Result<Vec<AnyEvent>, Problem> {
-        if self.stamp != used || self.standing == Standing::Deactivated {
+        if self.standing == Standing::Deactivated {
             return Err(link_refused());
         }
-        let was = self.standing;
-        (self.password, self.stamp, self.standing) = (Some(hash), stamp, Standing::Active);
-        (self.failures, self.locked_until) = (0, None);
+        self.proofs.choose_password(used, hash, stamp)?;
+        self.invited_until = None;
+        let was = std::mem::replace(&mut self.standing, Standing::Active);
         Ok(if was == Standing::Invited { vec![UserActivated { user: self.id }.into()] } else { Vec::new() })
     }
 
     pub(crate) fn can_sign_in(&self, now: Timestamp) -> bool {
-        self.standing == Standing::Active && self.locked_until.is_none_or(|until| until <= now)
+        self.standing == Standing::Active && !self.proofs.paused(now)
     }
 
-    /// A wrong password or code: after five the account pauses, twice as long each time, up to an hour.
-    pub(crate) fn failed(&mut self, now: Timestamp) {
-        // A pause is not made longer by whoever keeps trying: its owner could be kept out for ever.
-        if self.locked_until.is_some_and(|until| now < until) {
-            return;
-        }
-        self.failures = self.failures.saturating_add(1);
-        if self.failures >= FAILURES {
-            let doubled = 30_u64 << (self.failures - FAILURES).min(7);
-            self.locked_until = Some(now + std::time::Duration::from_secs(doubled.min(3_600)));
-        }
+    /// Whether what began under an epoch is good now.
+    pub(crate) fn honours(&self, epoch: u64) -> bool {
+        self.standing == Standing::Active && self.proofs.epoch == epoch
     }
 
-    pub(crate) fn signed_in(&mut self) {
-        (self.failures, self.locked_until) = (0, None);
-    }
-
-    pub(crate) fn assign(&mut self, roles: Vec<DefaultRole>) -> Result<RoleAssigned, Problem> {
-        if roles.is_empty() || !roles.iter().all(|role| role.assignable()) {
-            return Err(Problem::invalid_field("/roles", "expected at least one of: member, admin, owner"));
-        }
-        self.roles = roles;
-        let names = self.roles.iter().map(|role| role.name().to_owned()).collect();
-        Ok(RoleAssigned { user: self.id, roles: names })
-    }
-
-    pub(crate) fn needs_code(&self) -> bool {
-        self.totp.as_ref().is_some_and(|totp| totp.confirmed)
-    }
-
-    pub(crate) fn begin_totp(&mut self, secret: String) -> Result<(), Problem> {
-        if self.needs_code() {
-            return Err(Problem::new(
-                ProblemKind::Conflict,
-                "identity.totp_enabled",
-                "a second factor is in use already",
-            )
-            .hint("use the codes of the app that you have"));
-        }
-        self.totp = Some(Totp { secret, confirmed: false, last_step: 0 });
+    /// A new link for an invitation that was not followed; the one of before is void.
+    pub(crate) fn invite_again(&mut self, stamp: String, until: Timestamp) -> Result<(), Problem> {
+        self.still_invited()?;
+        (self.proofs.stamp, self.invited_until) = (stamp, Some(until));
         Ok(())
     }
 
-    /// Takes a code once. Confirms the factor the first time.
-    pub(crate) fn use_code(&mut self, code: &str, now: Timestamp) -> Result<Option<MFAEnabled>, Problem> {
-        let refused = || {
-            Problem::new(ProblemKind::Refused, "identity.code_refused", "this code is not right, or was used before")
-                .hint("enter the code that the app shows now")
-        };
-        let totp = self.totp.as_mut().ok_or_else(refused)?;
-        let step = matching_step(&totp.secret, code, now).filter(|step| *step > totp.last_step).ok_or_else(refused)?;
-        totp.last_step = step;
-        let first = !totp.confirmed;
-        totp.confirmed = true;
-        Ok(first.then(|| MFAEnabled { user: self.id, method: "totp".to_owned() }))
+    /// Takes back an invitation that was not followed.
+    pub(crate) fn uninvite(&self) -> Result<InvitationRevoked, Problem> {
+        self.still_invited()?;
+        Ok(InvitationRevoked { user: self.id })
     }
-}
 
-pub(crate) fn link_refused() -> Problem {
-    Problem::new(ProblemKind::Refused, "identity.link_refused", "this link was used before, or is too old")
-        .hint("ask for a new one")
-}
+    fn still_invited(&self) -> Result<(), Problem> {
+        if self.standing == Standing::Invited {
+            return Ok(());
+        }
+        Err(Problem::new(ProblemKind::Conflict, "identity.invitation_over", "this person has come in already")
+            .hint("deactivate them, if they are to go"))
+    }
 
-/// The step of 30 seconds whose code it is: the present one, or one before or after.
-fn matching_step(secret: &str, code: &str, now: Timestamp) -> Option<u64> {
-    let secret = data_encoding::BASE32_NOPAD.decode(secret.as_bytes()).ok()?;
-    let present = u64::try_from(now.as_second()).ok()? / 30;
-    [present, present.saturating_sub(1), present + 1].into_iter().find(|step| {
-        let shown = hotp(&secret, *step);
-        bool::from(subtle::ConstantTimeEq::ct_eq(shown.as_bytes(), code.as_bytes()))
-    })
-}
+    /// Can sign in no more; all sessions and grants end at once.
+    pub(crate) fn close(&mut self) {
+        self.standing = Standing::Deactivated;
+        self.moving = None;
+        self.proofs.end_sessions();
+    }
 
-/// A code of six digits (RFC 4226, section 5.3).
-pub(crate) fn hotp(secret: &[u8], counter: u64) -> String {
-    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret);
-    let tag = ring::hmac::sign(&key, &counter.to_be_bytes());
-    let tag = tag.as_ref();
-    let offset = usize::from(tag.last().copied().unwrap_or_default() & 15);
-    let four = tag.iter().skip(offset).take(4).fold(0_u32, |number, byte| (number << 8) | u32::from(*byte));
-    format!("{:06}", (four & 0x7fff_ffff) % 1_000_000)
+    /// As before it was closed; whoever had not come in then can ask for a link anew.
+    pub(crate) fn reopen(&mut self) {
+        if self.standing == Standing::Deactivated {
+            self.standing = if self.proofs.password.is_some() { Standing::Active } else { Standing::Invited };
+        }
+    }
+
+    /// Gives roles in place of those of before; `all` are those with that of an owner, if it is held.
+    pub(crate) fn assign(&mut self, roles: Vec<RoleName>, all: &[RoleName]) -> Result<RoleAssigned, Problem> {
+        if !(1..=MOST_ROLES).contains(&all.len()) {
+            return Err(Problem::invalid_field("/roles", format!("expected 1 to {MOST_ROLES} roles")));
+        }
+        self.roles = roles;
+        Ok(RoleAssigned { user: self.id, roles: all.iter().map(ToString::to_string).collect() })
+    }
+
+    /// Takes a code of the app that was set up: from now on they are asked for, and these are the recovery codes.
+    pub(crate) fn confirm_totp(
+        &mut self,
+        code: &str,
+        recovery: &[String],
+        now: Timestamp,
+    ) -> Result<MFAEnabled, Problem> {
+        if self.proofs.totp.needed() {
+            return Err(code_refused());
+        }
+        match self.proofs.totp.use_code(code, now)? {
+            Used::First => self.proofs.totp.renew(recovery)?,
+            Used::App | Used::Recovery => return Err(code_refused()),
+        }
+        Ok(MFAEnabled { user: self.id, method: "totp".to_owned() })
+    }
+
+    pub(crate) fn drop_totp(&mut self) -> Vec<AnyEvent> {
+        if self.proofs.totp.drop_it() { vec![MFADisabled { user: self.id }.into()] } else { Vec::new() }
+    }
+
+    /// Begins a change of address: a link goes to each of the two.
+    pub(crate) fn move_to(
+        &mut self,
+        to: EmailAddress,
+        stamp: String,
+        ends: Timestamp,
+        link: impl Fn(Side) -> String,
+    ) -> Result<Vec<AnyEvent>, Problem> {
+        if to == self.email {
+            return Err(Problem::invalid_field("/email", "this is the address already"));
+        }
+        let asked = vec![
+            self.link_to(&self.email, Side::Leave.purpose(), link(Side::Leave)).into(),
+            self.link_to(&to, Side::Enter.purpose(), link(Side::Enter)).into(),
+        ];
+        self.moving = Some(Moving { to, stamp, ends, left: false, entered: false });
+        Ok(asked)
+    }
+
+    /// One of the two addresses agrees; once both have, it is done, and links of before are void.
+    pub(crate) fn agree(
+        &mut self,
+        side: Side,
+        used: &str,
+        stamp: String,
+        now: Timestamp,
+    ) -> Result<Vec<AnyEvent>, Problem> {
+        let moving = self.moving.as_mut().filter(|it| it.stamp == used && it.ends > now).ok_or_else(link_refused)?;
+        match side {
+            Side::Leave => moving.left = true,
+            Side::Enter => moving.entered = true,
+        }
+        if !(moving.left && moving.entered) {
+            return Ok(Vec::new());
+        }
+        self.email = moving.to.clone();
+        (self.moving, self.proofs.stamp) = (None, stamp);
+        Ok(vec![EmailChanged { user: self.id, email: Personal::Known(self.email.clone()) }.into()])
+    }
 }
 
 impl Aggregate for User {
@@ -229,63 +284,93 @@ impl Aggregate for User {
     }
 
     fn terms(&self) -> Vec<Term> {
-        vec![Term::new("all", "")]
+        let invited = (self.standing == Standing::Invited).then(|| Term::new("invited", ""));
+        let own = self.roles.iter().filter(|role| matches!(role, RoleName::Own(_)));
+        let own = own.map(|role| Term::new("role", role.to_string()));
+        invited.into_iter().chain(own).chain([Term::new("all", "")]).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kernel::Id;
+    use kernel::{DefaultRole, Id};
+
+    const START: Timestamp = Timestamp::UNIX_EPOCH;
 
     fn ada() -> User {
         let person = ("ada@example.com".parse().unwrap(), "Ada".parse().unwrap());
-        User::invite(Id::from_uuid(uuid::Uuid::max()), person, vec![DefaultRole::Member], "s1".to_owned()).0
+        let roles = vec![RoleName::Default(DefaultRole::Member)];
+        User::invite(Id::from_uuid(uuid::Uuid::max()), person, roles, "s1".to_owned(), START).0
     }
 
-    #[test]
-    fn codes_are_those_of_the_standard() {
-        // RFC 4226, appendix D.
-        let expected = ["755224", "287082", "359152", "969429", "338314"];
-        for (counter, code) in (0..).zip(expected) {
-            assert_eq!(hotp(b"12345678901234567890", counter), code);
-        }
+    fn active() -> User {
+        let mut it = ada();
+        assert_eq!(it.choose_password("s1", "h".to_owned(), "s2".to_owned()).unwrap().len(), 1);
+        it
     }
 
     #[test]
     fn a_stranger_cannot_flood_a_mailbox() {
         let mut it = ada();
-        let now = Timestamp::UNIX_EPOCH;
-        assert!(it.recover("l".to_owned(), now).is_some());
-        assert!(it.recover("l".to_owned(), now + std::time::Duration::from_secs(59)).is_none());
-        assert!(it.recover("l".to_owned(), now + RECOVERY_PAUSE).is_some());
+        assert!(it.recover("l".to_owned(), START).is_some());
+        assert!(it.recover("l".to_owned(), START + Duration::from_secs(59)).is_none());
+        assert!(it.recover("l".to_owned(), START + RECOVERY_PAUSE).is_some());
         it.standing = Standing::Deactivated;
-        assert!(it.recover("l".to_owned(), now + RECOVERY_PAUSE * 5).is_none());
+        assert!(it.recover("l".to_owned(), START + RECOVERY_PAUSE * 5).is_none());
     }
 
     #[test]
-    fn a_link_is_good_once() {
-        let mut it = ada();
-        assert!(it.choose_password("other", "h".to_owned(), "s2".to_owned()).is_err());
-        assert_eq!(it.choose_password("s1", "h".to_owned(), "s2".to_owned()).unwrap().len(), 1);
-        assert!(it.choose_password("s1", "h".to_owned(), "s3".to_owned()).is_err());
+    fn whoever_is_deactivated_has_nothing_left_and_comes_back_as_they_were() {
+        let mut it = active();
+        let before = it.proofs.epoch;
+        assert!(it.honours(before) && it.can_sign_in(START));
+        it.close();
+        assert!(!it.honours(before) && !it.honours(it.proofs.epoch) && !it.can_sign_in(START));
+        assert!(it.choose_password("s2", "h".to_owned(), "s3".to_owned()).is_err(), "a link does not bring them back");
+        it.reopen();
+        assert!(it.can_sign_in(START) && !it.honours(before), "but what was begun stays ended");
+        let mut invited = ada();
+        invited.close();
+        invited.reopen();
+        assert_eq!(invited.standing, Standing::Invited);
     }
 
     #[test]
-    fn a_code_is_good_once_and_a_storm_of_failures_pauses() {
+    fn an_invitation_is_renewed_or_taken_back_until_it_is_followed() {
         let mut it = ada();
-        it.choose_password("s1", "h".to_owned(), "s2".to_owned()).unwrap();
-        let now = Timestamp::from_second(1_800_000_000).unwrap();
-        it.begin_totp(data_encoding::BASE32_NOPAD.encode(b"12345678901234567890")).unwrap();
-        assert!(!it.needs_code(), "not before it was shown to work");
-        let code = hotp(b"12345678901234567890", 1_800_000_000 / 30);
-        assert!(it.use_code(&code, now).unwrap().is_some());
-        assert!(it.needs_code() && it.use_code(&code, now).is_err(), "the same code again");
-        for _ in 0..FAILURES {
-            assert!(it.can_sign_in(now));
-            it.failed(now);
-        }
-        assert!(!it.can_sign_in(now));
-        assert!(it.can_sign_in(now + std::time::Duration::from_mins(1)));
+        it.invite_again("s2".to_owned(), START).unwrap();
+        assert!(it.choose_password("s1", "h".to_owned(), "s3".to_owned()).is_err(), "the link of before");
+        assert!(it.uninvite().is_ok() && it.terms().contains(&Term::new("invited", "")));
+        it.choose_password("s2", "h".to_owned(), "s3".to_owned()).unwrap();
+        assert!(it.uninvite().is_err() && it.invite_again("s4".to_owned(), START).is_err());
+        assert!(!it.terms().contains(&Term::new("invited", "")));
+    }
+
+    #[test]
+    fn an_address_changes_once_both_have_agreed() {
+        let mut it = active();
+        let (to, later): (EmailAddress, _) = ("ada@new.example".parse().unwrap(), START + Duration::from_secs(9));
+        let link = |side: Side| format!("{side:?}");
+        assert!(it.move_to(it.email.clone(), "m".to_owned(), later, link).is_err());
+        assert_eq!(it.move_to(to.clone(), "m1".to_owned(), later, link).unwrap().len(), 2);
+        it.move_to(to.clone(), "m2".to_owned(), later, link).unwrap();
+        let mut agree = |side, used: &str, now| it.agree(side, used, "s3".to_owned(), now);
+        assert!(agree(Side::Enter, "m1", START).is_err(), "a link of a change that another replaced");
+        assert!(agree(Side::Enter, "m2", later).is_err(), "too late");
+        assert!(agree(Side::Enter, "m2", START).unwrap().is_empty());
+        assert!(agree(Side::Enter, "m2", START).unwrap().is_empty(), "the same one twice is not both");
+        assert_eq!(agree(Side::Leave, "m2", START).unwrap().len(), 1);
+        assert!(agree(Side::Leave, "m2", START).is_err(), "it is over");
+        assert!(it.email == to && it.choose_password("s2", "h".to_owned(), "s4".to_owned()).is_err());
+    }
+
+    #[test]
+    fn nobody_is_left_without_a_role_or_with_ever_more() {
+        let mut it = active();
+        let owner = RoleName::Default(DefaultRole::Owner);
+        assert!(it.assign(Vec::new(), &[]).is_err());
+        assert!(it.assign(Vec::new(), &[owner; MOST_ROLES + 1]).is_err());
+        assert_eq!(it.assign(Vec::new(), &[owner]).unwrap().roles, ["owner"]);
     }
 }

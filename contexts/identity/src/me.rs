@@ -1,0 +1,343 @@
+//! What people do about their own sign-in.
+
+use kernel::{
+    Caller, Granted, Handle, List, Problem, ProblemKind, SessionId, Timestamp, UserId, text::EmailAddress, use_case,
+};
+use schemars::JsonSchema;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use store::Page;
+
+use crate::{
+    Identity,
+    client::Grant,
+    commands::Done,
+    factor::{code_refused, otpauth, recovery_codes},
+    link, permissions as may, secret,
+    session::{Session, reauthentication_required},
+    user::{Side, User},
+};
+
+/// A session of the caller.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct SessionView {
+    /// Its id.
+    pub(crate) id: SessionId,
+    /// When it began.
+    #[schemars(with = "String")]
+    pub(crate) began: Timestamp,
+    /// When it ends by itself.
+    #[schemars(with = "String")]
+    pub(crate) ends: Timestamp,
+    /// Whether it is the one that asks.
+    pub(crate) current: bool,
+}
+
+/// The caller's sessions.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListSessions {
+    /// Go on after this cursor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    after: Option<String>,
+}
+
+use_case!(ListSessions => List<SessionView>, "identity.sessions.list", Tenant, may::OWN, Tell);
+
+impl Handle<ListSessions> for Identity {
+    async fn handle(&self, it: ListSessions, cx: Granted<ListSessions>) -> Result<List<SessionView>, Problem> {
+        let user = self.store.at(&cx).load::<User>(&cx.user()?).await?;
+        let page = Page { after: it.after, newest_first: true, limit: 100 };
+        let listed = self.store.at(&cx).list::<Session>("user", &user.id.to_string(), &page).await?;
+        let own = match cx.caller() {
+            Caller::User { session, .. } => session,
+            _ => None,
+        };
+        let view =
+            |it: &Session| SessionView { id: it.id, began: it.began, ends: it.ends, current: own == Some(it.id) };
+        let good = listed.items.iter().filter(|it| it.ends > cx.real_now() && user.honours(it.epoch));
+        Ok(List { items: good.map(|it| view(it)).collect(), next: listed.next })
+    }
+}
+
+/// Ends a session of the caller, with all tokens that programs got through it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RevokeSession {
+    /// Which.
+    session: SessionId,
+}
+
+use_case!(RevokeSession => Done, "identity.sessions.revoke", Tenant, may::OWN);
+
+impl Handle<RevokeSession> for Identity {
+    async fn handle(&self, it: RevokeSession, cx: Granted<RevokeSession>) -> Result<Done, Problem> {
+        let session = self.store.at(&cx).load::<Session>(&it.session).await?;
+        cx.permit(&*session).map_err(|_| Problem::not_found("session"))?;
+        self.end_session(session, &cx).await?;
+        Ok(Done {})
+    }
+}
+
+/// Signs the caller out everywhere: all sessions end at once, this one too, with all that programs hold of them.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EndAllSessions {}
+
+use_case!(EndAllSessions => Done, "identity.sessions.end_all", Tenant, may::OWN);
+
+impl Handle<EndAllSessions> for Identity {
+    async fn handle(&self, _: EndAllSessions, cx: Granted<EndAllSessions>) -> Result<Done, Problem> {
+        let user = cx.user()?;
+        let end = |it: &mut User| {
+            it.proofs.end_sessions();
+            Ok(())
+        };
+        self.store.at(&cx).change(&user, end).await?;
+        self.end_all_sessions(user, &cx).await?;
+        Ok(Done {})
+    }
+}
+
+impl Identity {
+    pub(crate) async fn end_session(&self, session: store::Loaded<Session>, cx: &kernel::Cx) -> Result<(), Problem> {
+        let (store, id) = (self.store.at(cx), session.id.to_string());
+        loop {
+            let grants = store.list::<Grant>("session", &id, &Page::default()).await?.items;
+            if grants.is_empty() {
+                return store.delete(session, ()).await;
+            }
+            for grant in grants {
+                store.delete(grant, ()).await?;
+            }
+        }
+    }
+
+    /// Clears away what the epoch has ended.
+    pub(crate) async fn end_all_sessions(&self, user: UserId, cx: &kernel::Cx) -> Result<(), Problem> {
+        loop {
+            let listed = self.store.at(cx).list::<Session>("user", &user.to_string(), &Page::default()).await?;
+            if listed.items.is_empty() {
+                return Ok(());
+            }
+            for session in listed.items {
+                self.end_session(session, cx).await?;
+            }
+        }
+    }
+
+    /// What is sensitive takes a proof of the last minutes, in the session that asks.
+    pub(crate) async fn freshly_proven(&self, cx: &kernel::Cx) -> Result<(), Problem> {
+        let session = match cx.caller() {
+            Caller::User { session: Some(id), .. } => self.store.at(cx).try_load::<Session>(&id).await?,
+            _ => None,
+        };
+        let fresh = session.is_some_and(|it| it.freshly_proven(cx.real_now()));
+        if fresh { Ok(()) } else { Err(reauthentication_required()) }
+    }
+}
+
+/// Shows again who the caller is, by password or code: for 10 minutes the session may do what is sensitive.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Prove {
+    /// The password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) password: Option<String>,
+    /// Or a code: of the authenticator app, or a recovery code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) code: Option<String>,
+}
+
+use_case!(Prove => Done, "identity.prove", Tenant, may::OWN);
+
+fn proof_refused() -> Problem {
+    Problem::new(
+        ProblemKind::Refused,
+        "identity.proof_refused",
+        "this is not right, or there is a pause after failures",
+    )
+    .hint("try once more after a minute, or ask for a new password")
+    .field("/password", "not right")
+}
+
+impl Handle<Prove> for Identity {
+    async fn handle(&self, it: Prove, cx: Granted<Prove>) -> Result<Done, Problem> {
+        let (store, now, id) = (self.store.at(&cx), cx.real_now(), cx.user()?);
+        let Caller::User { session: Some(session), .. } = cx.caller() else { return Err(reauthentication_required()) };
+        match (it.password, it.code) {
+            (Some(password), None) => {
+                let user = store.load::<User>(&id).await?;
+                if !self.shows_password(Some(&*user), &password, &cx).await? {
+                    return Err(proof_refused());
+                }
+            }
+            (None, Some(code)) => {
+                if !self.shows_code::<User>(&id, &code, &cx).await? {
+                    return Err(code_refused());
+                }
+            }
+            _ => return Err(Problem::invalid_field("/password", "expected a password or a code, one of them")),
+        }
+        let prove = |it: &mut Session| {
+            it.prove(now);
+            Ok(())
+        };
+        store.change(&session, prove).await?;
+        Ok(Done {})
+    }
+}
+
+/// Chooses a new password: all sessions end, this one too. Takes a proof of the last 10 minutes.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChangePassword {
+    /// The new password.
+    #[schemars(length(min = 15, max = 256))]
+    pub(crate) password: String,
+}
+
+use_case!(ChangePassword => Done, "identity.password.change", Tenant, may::OWN);
+
+impl Handle<ChangePassword> for Identity {
+    async fn handle(&self, it: ChangePassword, cx: Granted<ChangePassword>) -> Result<Done, Problem> {
+        self.freshly_proven(&cx).await?;
+        let (id, stamp) = (cx.user()?, secret::fresh(&cx));
+        let user = self.store.at(&cx).load::<User>(&id).await?;
+        let hash = self.hash_for(&user, it.password, &cx).await?;
+        let change = |user: &mut User| {
+            user.proofs.change_password(hash.clone(), stamp.clone());
+            Ok(())
+        };
+        self.store.at(&cx).change(&id, change).await?;
+        self.end_all_sessions(id, &cx).await?;
+        Ok(Done {})
+    }
+}
+
+impl Identity {
+    /// The hash of a password that somebody who is known chooses.
+    pub(crate) async fn hash_for(&self, user: &User, password: String, cx: &kernel::Cx) -> Result<String, Problem> {
+        let realm = self.realm(cx).await?;
+        let about = [user.email.as_str(), user.name.as_str(), realm.name.as_str()];
+        self.passwords.hash(SecretString::from(password), &about, cx).await
+    }
+}
+
+/// Asks to be reached at another address. Both addresses get a link; once both have agreed, it is changed. Takes a proof of
+/// the last 10 minutes.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChangeEmail {
+    /// The new address.
+    pub(crate) email: EmailAddress,
+}
+
+use_case!(ChangeEmail => Done, "identity.email.change", Tenant, may::OWN);
+
+impl Handle<ChangeEmail> for Identity {
+    async fn handle(&self, it: ChangeEmail, cx: Granted<ChangeEmail>) -> Result<Done, Problem> {
+        self.freshly_proven(&cx).await?;
+        let (store, stamp, ends) = (self.store.at(&cx), secret::fresh(&cx), cx.real_now() + link::LASTS);
+        let user = store.load::<User>(&cx.user()?).await?;
+        if !self.keeps_pace(crate::pace::Paced::Mailbox, it.email.as_str()).await? {
+            return Err(Problem::new(
+                ProblemKind::Limited,
+                "identity.mailbox_paced",
+                "this mailbox got many mails lately",
+            )
+            .hint("look into it, or try again in an hour")
+            .retry_after(3_600));
+        }
+        let realm = self.realm(&cx).await?;
+        let leave = link::make_move(&self.store, &cx, (&realm, &user, Side::Leave), (&stamp, ends)).await?;
+        let enter = link::make_move(&self.store, &cx, (&realm, &user, Side::Enter), (&stamp, ends)).await?;
+        let links = |side: Side| if side == Side::Leave { leave.clone() } else { enter.clone() };
+        store.change(&user.id, |user: &mut User| user.move_to(it.email.clone(), stamp.clone(), ends, links)).await?;
+        Ok(Done {})
+    }
+}
+
+/// Begins to set up a second factor by an authenticator app.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BeginTotp {}
+
+/// What an authenticator app needs.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct TotpSecret {
+    /// The secret in base32, to type in.
+    pub(crate) secret: String,
+    /// The same as an address, to scan.
+    pub(crate) uri: String,
+}
+
+use_case!(BeginTotp => TotpSecret, "identity.totp.begin", Tenant, may::OWN);
+
+impl Handle<BeginTotp> for Identity {
+    async fn handle(&self, _: BeginTotp, cx: Granted<BeginTotp>) -> Result<TotpSecret, Problem> {
+        let secret = data_encoding::BASE32_NOPAD.encode(&cx.random::<20>());
+        let set = |user: &mut User| user.proofs.totp.begin(secret.clone());
+        let user = self.store.at(&cx).change(&cx.user()?, set).await?;
+        let uri = otpauth(self.realm(&cx).await?.name.as_str(), user.email.as_str(), &secret);
+        Ok(TotpSecret { secret, uri })
+    }
+}
+
+/// Shows that the app works: from now on its codes are asked for.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConfirmTotp {
+    /// The code that the app shows now.
+    #[schemars(regex(pattern = r"^[0-9]{6}$"))]
+    pub(crate) code: String,
+}
+
+/// Codes for when the app is lost, each good once.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct RecoveryCodes {
+    /// The codes: keep them now, they cannot be shown again.
+    pub(crate) recovery_codes: Vec<String>,
+}
+
+use_case!(ConfirmTotp => RecoveryCodes, "identity.totp.confirm", Tenant, may::OWN);
+
+impl Handle<ConfirmTotp> for Identity {
+    async fn handle(&self, it: ConfirmTotp, cx: Granted<ConfirmTotp>) -> Result<RecoveryCodes, Problem> {
+        let (id, now, codes) = (cx.user()?, cx.real_now(), recovery_codes(&cx));
+        let confirm = |user: &mut User| user.confirm_totp(&it.code, &codes, now);
+        self.store.at(&cx).change(&id, confirm).await?;
+        Ok(RecoveryCodes { recovery_codes: codes })
+    }
+}
+
+/// Makes new recovery codes; those of before are void. Takes a proof of the last 10 minutes.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RenewRecoveryCodes {}
+
+use_case!(RenewRecoveryCodes => RecoveryCodes, "identity.totp.renew_recovery_codes", Tenant, may::OWN);
+
+impl Handle<RenewRecoveryCodes> for Identity {
+    async fn handle(&self, _: RenewRecoveryCodes, cx: Granted<RenewRecoveryCodes>) -> Result<RecoveryCodes, Problem> {
+        self.freshly_proven(&cx).await?;
+        let codes = recovery_codes(&cx);
+        self.store.at(&cx).change(&cx.user()?, |user: &mut User| user.proofs.totp.renew(&codes)).await?;
+        Ok(RecoveryCodes { recovery_codes: codes })
+    }
+}
+
+/// Switches the second factor off, with its recovery codes. Takes a proof of the last 10 minutes.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DropTotp {}
+
+use_case!(DropTotp => Done, "identity.totp.drop", Tenant, may::OWN);
+
+impl Handle<DropTotp> for Identity {
+    async fn handle(&self, _: DropTotp, cx: Granted<DropTotp>) -> Result<Done, Problem> {
+        self.freshly_proven(&cx).await?;
+        self.store.at(&cx).change(&cx.user()?, |user: &mut User| Ok(user.drop_totp())).await?;
+        Ok(Done {})
+    }
+}

@@ -1,0 +1,133 @@
+//! How someone shows who they are: one set of rules for people and operators.
+
+use kernel::{Problem, ProblemKind, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    attempts::Attempts,
+    factor::{Factor, Used},
+};
+
+/// What is kept to know someone again.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Proofs {
+    /// The hash of the password; none before one was chosen.
+    pub(crate) password: Option<String>,
+    pub(crate) totp: Factor,
+    /// Part of every link; a new one makes all links of before void.
+    pub(crate) stamp: String,
+    /// What sessions and grants began under; once it is raised, none of before is good any more.
+    pub(crate) epoch: u64,
+    #[serde(flatten)]
+    attempts: Attempts,
+}
+
+pub(crate) fn link_refused() -> Problem {
+    Problem::new(ProblemKind::Refused, "identity.link_refused", "this link was used before, or is too old")
+        .hint("ask for a new one")
+}
+
+impl Proofs {
+    /// None yet; what is to come is chosen by a link with this stamp.
+    pub(crate) fn none(stamp: String) -> Self {
+        Self { stamp, ..Self::default() }
+    }
+
+    /// A link was followed and a password chosen.
+    pub(crate) fn choose_password(&mut self, used: &str, hash: String, stamp: String) -> Result<(), Problem> {
+        if self.stamp != used {
+            return Err(link_refused());
+        }
+        self.change_password(hash, stamp);
+        Ok(())
+    }
+
+    /// A new password ends what was begun with the old one.
+    pub(crate) fn change_password(&mut self, hash: String, stamp: String) {
+        (self.password, self.stamp) = (Some(hash), stamp);
+        self.attempts.forgiven();
+        self.end_sessions();
+    }
+
+    /// Ends all sessions and grants at once, also those that no list shows.
+    pub(crate) fn end_sessions(&mut self) {
+        self.epoch += 1;
+    }
+
+    /// Whether failed attempts have brought a pause.
+    pub(crate) fn paused(&self, now: Timestamp) -> bool {
+        self.attempts.paused(now)
+    }
+
+    pub(crate) fn failed(&mut self, now: Timestamp) {
+        self.attempts.failed(now);
+    }
+
+    /// The proof was made under `epoch`: one that ended meanwhile proves nothing.
+    pub(crate) fn proven(&mut self, epoch: u64) -> Result<(), Problem> {
+        if self.epoch != epoch {
+            return Err(Problem::new(
+                ProblemKind::Conflict,
+                "identity.ended_meanwhile",
+                "the password was changed, or all sessions ended, at the same moment",
+            )
+            .hint("sign in again"));
+        }
+        self.attempts.forgiven();
+        Ok(())
+    }
+
+    /// Takes a code, if there is no pause. Deciding and counting are one, so that a burst of guesses is counted guess by
+    /// guess.
+    pub(crate) fn try_code(&mut self, code: &str, now: Timestamp) -> Option<Used> {
+        let used = if self.paused(now) { None } else { self.totp.use_code(code, now).ok() };
+        if used.is_none() {
+            self.failed(now);
+        }
+        used
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_good_once() {
+        let mut it = Proofs::none("s1".to_owned());
+        assert!(it.choose_password("other", "h".to_owned(), "s2".to_owned()).is_err());
+        assert!(it.choose_password("s1", "h".to_owned(), "s2".to_owned()).is_ok());
+        assert!(it.choose_password("s1", "h".to_owned(), "s3".to_owned()).is_err());
+    }
+
+    #[test]
+    fn what_began_before_a_new_password_is_over_and_so_is_a_proof_of_then() {
+        let mut it = Proofs::none("s1".to_owned());
+        let before = it.epoch;
+        assert!(it.proven(before).is_ok());
+        it.change_password("h".to_owned(), "s2".to_owned());
+        assert_ne!(it.epoch, before);
+        assert_eq!(it.proven(before).unwrap_err().code(), "identity.ended_meanwhile");
+    }
+
+    #[test]
+    fn guesses_of_codes_come_to_a_pause_in_which_no_code_is_good() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let mut it = Proofs::none(String::new());
+        for _ in 0..5 {
+            assert!(!it.paused(now) && it.try_code("123456", now).is_none());
+        }
+        assert!(it.paused(now));
+    }
+
+    #[test]
+    fn what_an_earlier_release_wrote_is_read() {
+        let written = serde_json::json!({
+            "password": "h", "totp": null, "stamp": "s", "failures": 2, "locked_until": "2026-01-01T00:00:00Z",
+        });
+        let it: Proofs = serde_json::from_value(written).unwrap();
+        assert_eq!((it.epoch, it.stamp.as_str(), it.totp.needed()), (0, "s", false));
+        assert!(it.paused(Timestamp::UNIX_EPOCH));
+    }
+}
