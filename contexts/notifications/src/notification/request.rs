@@ -23,7 +23,7 @@ use crate::{
     template::{
         built_in,
         variable::{Given, Values},
-        wording::{Rendered, Surroundings},
+        wording::{NOT_RENDERED, Rendered, Surroundings},
     },
     text::Locale,
 };
@@ -281,7 +281,7 @@ fn speak(
         unsubscribe: unsubscribe.unwrap_or_default().to_owned(),
     };
     match (spoken.ready.render(&wanted, &around, &ask.variables), built_in::wording(&ask.template)) {
-        (Err(problem), Some(own)) => {
+        (Err(problem), Some(own)) if problem.code() == NOT_RENDERED => {
             tracing::warn!(template = %ask.template, %problem, "a tenant's template could not be rendered");
             own.ready(&[])?.render(&wanted, &around, &ask.variables)
         }

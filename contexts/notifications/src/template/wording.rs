@@ -17,6 +17,8 @@ use crate::text::{Locale, line};
 const LOCALES: usize = 20;
 /// The largest wording, in bytes of JSON. Ten versions of it must fit one aggregate.
 const LARGEST: usize = 64 << 10;
+/// What a problem is called where a template fails with the variables that it was given.
+pub(crate) const NOT_RENDERED: &str = "notifications.not_rendered";
 /// The longest rendered subject, in bytes.
 const SUBJECT: usize = 300;
 
@@ -167,7 +169,7 @@ impl Ready {
         let locale = locale.ok_or_else(|| Problem::internal("a template without a language"))?;
         self.parts_of(locale, around, &values).map_err(|(part, Fault(why))| {
             let detail = format!("the {part} of the template cannot be rendered with these variables: {why}");
-            Problem::new(ProblemKind::Refused, "notifications.not_rendered", detail).hint("shorten what it is told")
+            Problem::new(ProblemKind::Refused, NOT_RENDERED, detail).hint("shorten what it is told")
         })
     }
 }
