@@ -59,6 +59,9 @@ pub(crate) struct Config {
     pub(crate) rate: u32,
     /// For how many days events are kept in the log.
     pub(crate) event_days: u32,
+    /// Whether webhook endpoints and mail servers of tenants may be on this machine or in its network, and without TLS:
+    /// for development only.
+    pub(crate) private_targets: bool,
     pub(crate) smtp: Smtp,
     #[serde(skip)]
     explained: String,
@@ -67,7 +70,7 @@ pub(crate) struct Config {
 fn defaults() -> serde_json::Value {
     serde_json::json!({
         "listen": "127.0.0.1:8080", "data": "./data", "host": "localhost", "scheme": "http", "public_port": null,
-        "log": "info", "log_json": false, "rate": 200, "event_days": 30,
+        "log": "info", "log_json": false, "rate": 200, "event_days": 30, "private_targets": false,
         "smtp": { "host": null, "port": 587, "tls": true, "user": null, "password": null,
                   "from": "Freehold <no-reply@localhost>" },
     })
@@ -116,6 +119,7 @@ impl Config {
             "log_json",
             "rate",
             "event_days",
+            "private_targets",
             "smtp.host",
             "smtp.port",
             "smtp.tls",

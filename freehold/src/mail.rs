@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use notifications::{Channel, DeliveryError, Message, Smtp, SmtpError, SmtpSettings};
+use notifications::{Carrier, Message, Outcome, Smtp, SmtpError, SmtpSettings, Target};
 
 use crate::config::Config;
 
@@ -11,15 +11,17 @@ use crate::config::Config;
 struct Console;
 
 #[async_trait]
-impl Channel for Console {
-    async fn deliver(&self, message: &Message) -> Result<(), DeliveryError> {
-        // Not a log line: what is logged is kept, and a link is as good as a password.
-        println!("\n--- mail to {} ---\n{}\n\n{}---", message.address, message.subject, message.text);
-        Ok(())
+impl Carrier for Console {
+    async fn deliver(&self, message: &Message) -> Outcome {
+        if let Target::Mail(address) = &message.to {
+            // Not a log line: what is logged is kept, and a link is as good as a password.
+            println!("\n--- mail to {address} ---\n{}\n\n{}---", message.content.subject, message.content.text);
+        }
+        Ok(()).into()
     }
 }
 
-pub(crate) fn channel(config: &Config) -> Result<Arc<dyn Channel>, SmtpError> {
+pub(crate) fn carrier(config: &Config) -> Result<Arc<dyn Carrier>, SmtpError> {
     let smtp = &config.smtp;
     let Some(host) = smtp.host.clone() else { return Ok(Arc::new(Console)) };
     let (user, password) = (smtp.user.clone(), smtp.password.clone());

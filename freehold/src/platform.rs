@@ -74,6 +74,13 @@ fn contexts(
         port: config.port(),
         hashing: std::thread::available_parallelism().map_or(2, usize::from),
     };
+    let site = notifications::Site {
+        scheme: config.scheme.clone(),
+        host: config.host.clone(),
+        port: config.port(),
+        reach: if config.private_targets { notifications::Reach::Anywhere } else { notifications::Reach::Public },
+    };
+    let clock = Ambient::system().clock;
     Ok(vec![
         tenants::context(store.clone(), remains.clone()),
         identity::context(store.clone(), calls.clone(), Arc::clone(catalogue), settings, {
@@ -81,7 +88,7 @@ fn contexts(
             move || services.cx("identity", Scope::Platform)
         }),
         users::context(store.clone()),
-        notifications::context(store.clone(), mail::channel(config)?),
+        notifications::context(store.clone(), calls.clone(), mail::carrier(config)?, site, clock),
         analytics::context(store.clone(), remains.facts.clone()),
         console::context(calls.clone()),
     ])

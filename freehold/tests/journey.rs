@@ -136,6 +136,12 @@ async fn foreign_ids(left: &Company<'_>, right: &Company<'_>, document: &Value) 
     let session = own(left.owner.does("GET", "/v1/me/sessions", Value::Null).await, "id");
     let asked = json!({ "name": "CI", "permissions": ["users.profile.read"], "days": 1 });
     let key = left.owner.does("POST", "/v1/api-keys", asked).await["id"].as_str().unwrap().to_owned();
+    let asked = json!({ "name": "CRM", "url": "https://crm.example.com/" });
+    let channel = left.owner.does("POST", "/v1/channels/webhooks", asked).await;
+    let channel = channel["channel"]["id"].as_str().unwrap().to_owned();
+    let asked = json!({ "template": "link.verify", "recipients": [{ "to": { "address": "x@mail.example" } }] });
+    let batch = left.owner.does("POST", "/v1/notification-batches", asked).await["id"].as_str().unwrap().to_owned();
+    let notification = own(left.owner.does("GET", "/v1/notifications", Value::Null).await, "id");
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let Some((_, named)) = path.split_once('{').filter(|_| operation["x-scope"] == "tenant") else { continue };
@@ -143,12 +149,23 @@ async fn foreign_ids(left: &Company<'_>, right: &Company<'_>, document: &Value) 
                 (_, "user") => &user,
                 (_, "session") => &session,
                 ("identity.api_keys.revoke", "key") => &key,
+                (_, "notification") => &notification,
+                (_, "batch") => &batch,
+                (_, "channel") => &channel,
                 // Names that people choose, the same in every company: what is behind them is one's own.
+                (_, "template") => continue,
                 ("users.set_preference" | "tenants.features.switch" | "tenants.ofrep.evaluate", _) => continue,
                 (operation, named) => panic!("{operation}: say here what a foreign {named} is"),
             };
-            let path = path.replace("{user}", id).replace("{session}", id).replace("{key}", id);
-            let (status, answer) = right.owner.send(method, &path, json!({ "roles": ["member"] })).await;
+            let name = named.split('}').next().unwrap();
+            let path = path.replace(&format!("{{{name}}}"), id);
+            let body = match operation["operationId"].as_str().unwrap() {
+                "notifications.channels.update_webhook" => json!({ "url": "https://crm.example.com/", "events": [] }),
+                "notifications.channels.switch" => json!({ "enabled": false }),
+                "notifications.channels.replay" => json!({ "since": "2026-01-01T00:00:00Z" }),
+                _ => json!({ "roles": ["member"] }),
+            };
+            let (status, answer) = right.owner.send(method, &path, body).await;
             let (status, answer) = if status == StatusCode::BAD_REQUEST {
                 right.owner.send(method, &path, Value::Null).await
             } else {

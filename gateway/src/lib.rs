@@ -144,4 +144,14 @@ impl Edge for Gateway {
         let cx = Cx::verified(scope, caller, grants, &self.ambient);
         Ok(credential::trace(parts).map_or(cx.clone(), |trace| cx.traced(trace)))
     }
+
+    async fn still_stands(&self, parts: &Parts, caller: Caller) -> Result<(), Problem> {
+        let scope = self.scope(parts).await?;
+        let Some(credential) = credential::of(parts, scope)? else { return Err(credential::refused()) };
+        // Not what is remembered of it: whoever asks this adds a pause of its own.
+        self.principals.invalidate(&credential::digest(scope, credential.text())).await;
+        let principal = self.principal(scope, credential.text()).await?;
+        let same = principal.caller == caller && principal.expires > self.ambient.clock.now();
+        if same { Ok(()) } else { Err(credential::refused()) }
+    }
 }

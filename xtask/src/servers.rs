@@ -72,14 +72,23 @@ pub(crate) fn start_all() -> (Vec<Server>, Vec<String>) {
 
 /// Installs the OpenID Connect client that others wrote, for the tests that sign in with it. Its folder.
 pub(crate) fn oidc_client() -> Result<PathBuf> {
-    let folder = places::cache()?.join("oidc-client");
-    let sources = places::root().join("e2e/oidc");
+    npm_client("oidc", "sign_in.mjs")
+}
+
+/// Installs the verifier of webhooks that others wrote. Its folder.
+pub(crate) fn webhooks_client() -> Result<PathBuf> {
+    npm_client("webhooks", "verify.mjs")
+}
+
+fn npm_client(name: &str, script: &str) -> Result<PathBuf> {
+    let folder = places::cache()?.join(format!("{name}-client"));
+    let sources = places::root().join("e2e").join(name);
     std::fs::create_dir_all(&folder)?;
-    for file in ["package.json", "package-lock.json", "sign_in.mjs"] {
+    for file in ["package.json", "package-lock.json", script] {
         std::fs::copy(sources.join(file), folder.join(file)).with_context(|| format!("cannot copy {file}"))?;
     }
     let installed =
         Command::new("npm").args(["ci", "--silent", "--no-audit", "--no-fund"]).current_dir(&folder).status();
-    ensure!(installed.context("cannot run npm")?.success(), "npm did not install the OpenID Connect client");
+    ensure!(installed.context("cannot run npm")?.success(), "npm did not install the {name} client");
     Ok(folder)
 }

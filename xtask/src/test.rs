@@ -41,7 +41,8 @@ pub(crate) fn run(strict: bool) -> Result<Verdict> {
         eprintln!("server: {why}");
     }
     let oidc = servers::oidc_client();
-    if let Err(why) = &oidc {
+    let webhooks = servers::webhooks_client();
+    for why in [&oidc, &webhooks].into_iter().filter_map(|it| it.as_ref().err()) {
         eprintln!("client: {why:#}");
     }
     let skips = std::env::temp_dir().join(format!("freehold-skips-{}", std::process::id()));
@@ -51,6 +52,9 @@ pub(crate) fn run(strict: bool) -> Result<Verdict> {
     command.env("FREEHOLD_SKIPS", &skips).envs(servers.iter().map(|server| (server.variable.0, &server.variable.1)));
     if let Ok(oidc) = oidc {
         command.env("FREEHOLD_TEST_OIDC_CLIENT", oidc);
+    }
+    if let Ok(webhooks) = webhooks {
+        command.env("FREEHOLD_TEST_WEBHOOKS_CLIENT", webhooks);
     }
     let mut child = command.spawn().context("cannot run cargo")?;
     let output = child.stdout.take().context("cargo has no output")?;

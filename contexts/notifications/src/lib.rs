@@ -1,92 +1,242 @@
-//! Notifications: what people are told, by which channel, and whether it reached them.
+//! Notifications: what people are told, by what, in which words, and whether it reached them.
 //!
-//! A **notification** is requested because of another context's event, one for each event, and is due at once. A **channel**
-//! delivers it; what fails for the moment is tried again with growing pauses, and given up in the end. Once it is sent or
-//! given up, nothing remains of what it said: links are credentials.
+//! A **notification** tells one recipient something by each **channel** that they did not opt out of: mail, the inbox in the
+//! product, a webhook endpoint of the tenant's. A **template** says it in the recipient's language. What fails for the
+//! moment is tried again with growing pauses for about a day, and is given up in the end; what was given up can be replayed. Nothing keeps
+//! a credential once it cannot be delivered any more.
 
 mod channel;
-mod mail;
+mod fanout;
+mod inbox;
+mod known;
 mod notification;
 mod permissions;
-mod queries;
-mod smtp;
+mod person;
+mod preference;
+mod settings;
+mod stream;
+mod suppression;
+mod template;
+mod text;
+mod unsubscribe;
 
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
-use contracts::{identity::LinkRequested, notifications::NotificationId};
+use channel::{
+    commands::{CreateMailServer, CreateWebhook, RemoveChannel, RotateSecret, SwitchChannel, UpdateWebhook},
+    queries::ListChannels,
+};
+use contracts::{
+    identity::{LinkRequested, UserRegistered},
+    notifications::ExportPerson,
+    tenants::TenantProvisioned,
+    users::{UserDeactivated, UserErasureRequested, UserReactivated},
+};
+use fanout::{Fanout, GetBatch, ReplayChannel, SendBatch};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use http::Method;
-use kernel::{Aggregate, Context, Cx, Envelope, Event, Problem, context::Fired};
-use notification::{Notification, Status};
-use queries::ListNotifications;
+use inbox::{CountUnread, ListInbox, MarkAllRead, MarkMessage};
+use kernel::{
+    Aggregate, Calls, Clock, Context, Cx, Endpoint, Envelope, Event, Permission, Problem, Scope, ScopeKind, TimeDomain,
+    context::{Body, Fired},
+};
+use moka::future::Cache;
+use notification::{
+    Notification,
+    commands::{ReplayNotification, SendNotification},
+    queries::{GetNotification, ListNotifications, ListOwnNotifications},
+};
+use preference::{ChoosePreferences, GetPreferences};
+use settings::{GetSettings, Settings, UpdateSettings};
 use store::Store;
+use suppression::{LiftSuppression, ListSuppressions, SuppressAddress};
+use template::{
+    commands::{DropTemplate, PublishTemplate, RollBackTemplate, SaveTemplate, TestTemplate},
+    queries::{GetTemplate, ListTemplates, PreviewTemplate},
+};
 
-pub use channel::{Channel, DeliveryError, Message};
-pub use smtp::{Smtp, SmtpError, SmtpSettings};
+pub use channel::{
+    guard::Reach,
+    port::{Carrier, Content, DeliveryError, Endpoint as WebhookEndpoint, Message, Outcome, Target},
+    smtp::{Smtp, SmtpError, SmtpSettings},
+    webhook::Webhooks,
+};
 
 /// What this context declares.
 pub const PERMISSIONS: &[kernel::PermissionDecl] = permissions::ALL;
 
+/// How the installation is reached, and what it may reach.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// `http` or `https`.
+    pub scheme: String,
+    /// The host name; tenants are its subdomains.
+    pub host: String,
+    /// The port in addresses, where it is not the scheme's own.
+    pub port: Option<u16>,
+    /// Where endpoints and mail servers of tenants may be.
+    pub reach: Reach,
+}
+
+impl Site {
+    /// The origin of a tenant, once it is known how it is called.
+    pub(crate) fn origin(&self, settings: &Settings) -> Option<String> {
+        let (_, slug) = settings.tenant.as_ref()?;
+        let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
+        Some(format!("{}://{slug}.{}{port}", self.scheme, self.host))
+    }
+}
+
 /// The context.
 pub(crate) struct Notifications {
     pub(crate) store: Store,
-    channel: Arc<dyn Channel>,
+    pub(crate) calls: Calls,
+    pub(crate) site: Site,
+    pub(crate) known: known::Known,
+    pub(crate) streams: stream::Streams,
+    /// Who carries mail of tenants that have no server of their own.
+    mail: Arc<dyn Carrier>,
+    webhooks: Arc<dyn Carrier>,
+    /// The servers of tenants' own, connected.
+    servers: Cache<String, Arc<dyn Carrier>>,
+    /// How much of the platform's mail server a tenant has used.
+    pace: DefaultKeyedRateLimiter<Scope>,
 }
 
-/// The notification that an event asks for: the same however often the event is delivered.
-fn id_from(event: &str) -> NotificationId {
-    let digest = ring::digest::digest(&ring::digest::SHA256, event.as_bytes());
-    let mut bytes = [0; 16];
-    bytes.iter_mut().zip(digest.as_ref()).for_each(|(byte, of)| *byte = *of);
-    NotificationId::from_uuid(uuid::Builder::from_custom_bytes(bytes).into_uuid())
-}
+/// Mails a second that a tenant may send by the platform's server over time, and at once. What is beyond waits its turn.
+const MAILS: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
+const MAILS_AT_ONCE: NonZeroU32 = NonZeroU32::new(1_000).expect("not zero");
 
-impl Notifications {
-    async fn link_requested(&self, envelope: Envelope, cx: Cx) -> Result<(), Problem> {
-        let Some(event) = envelope.event::<LinkRequested>().transpose()? else { return Ok(()) };
-        let (Some(email), Some(name), Some(link)) = (event.email.known(), event.name.known(), event.link.known())
-        else {
-            return Ok(());
-        };
-        let (id, store) = (id_from(&envelope.id), self.store.at(&cx));
-        if store.try_load::<Notification>(&id).await?.is_some() {
-            return Ok(());
-        }
-        let mail = mail::with_link(event.purpose, name.as_str(), &link);
-        let (notification, requested) = Notification::request(id, event.user, email, mail, cx.now());
-        store.create(notification, requested).await.map(drop)
+/// How many servers of tenants' own stay connected, and how long until their names are resolved anew.
+const SERVERS: u64 = 500;
+const RESOLVED: Duration = Duration::from_mins(5);
+
+struct Table(Context, Arc<Notifications>);
+
+impl Table {
+    fn on<E: Event, F, R>(self, name: &'static str, react: F) -> Self
+    where
+        F: Fn(Arc<Notifications>, E, Cx) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), Problem>> + Send + 'static,
+    {
+        let it = Arc::clone(&self.1);
+        Self(self.0.on(name, move |event, cx| react(Arc::clone(&it), event, cx)), self.1)
     }
 
-    async fn deliver(&self, fired: Fired, cx: Cx) -> Result<(), Problem> {
-        let id = fired.id.parse().map_err(Problem::internal)?;
-        let store = self.store.at(&cx);
-        // Not there once the person was erased: then there is nobody to tell.
-        let Some(notification) = store.try_load::<Notification>(&id).await? else { return Ok(()) };
-        let Some(message) = notification.due(cx.now()) else { return Ok(()) };
-        let outcome = self.channel.deliver(&message).await;
-        let (before, ended) = (notification.attempts, cx.now());
-        let stored = store.change(&id, |it: &mut Notification| Ok(it.attempted(before, &outcome, ended))).await?;
-        if let Err(error) = outcome {
-            let (attempts, given_up) = (stored.attempts, stored.status == Status::Failed);
-            tracing::warn!(notification = %id, attempts, given_up, %error, "a notification was not delivered");
-        }
-        Ok(())
+    fn on_any<F, R>(self, name: &'static str, on: &'static str, react: F) -> Self
+    where
+        F: Fn(Arc<Notifications>, Envelope, Cx) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), Problem>> + Send + 'static,
+    {
+        let it = Arc::clone(&self.1);
+        Self(self.0.on_any(name, on, move |envelope, cx| react(Arc::clone(&it), envelope, cx)), self.1)
+    }
+
+    fn timer<A: Aggregate, F, R>(self, act: F) -> Self
+    where
+        F: Fn(Arc<Notifications>, Fired, Cx) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), Problem>> + Send + 'static,
+    {
+        let it = Arc::clone(&self.1);
+        Self(self.0.timer_in(TimeDomain::Real, A::KIND, move |fired, cx| act(Arc::clone(&it), fired, cx)), self.1)
+    }
+
+    fn endpoint<F, R>(
+        self,
+        (method, path): (Method, &'static str),
+        (name, summary, produces): (&'static str, &'static str, &'static str),
+        needs: Permission,
+        serve: F,
+    ) -> Self
+    where
+        F: Fn(Arc<Notifications>, http::Request<bytes::Bytes>, Cx) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<http::Response<Body>, Problem>> + Send + 'static,
+    {
+        let it = Arc::clone(&self.1);
+        let serve = move |request, cx| serve(Arc::clone(&it), request, cx);
+        let endpoint = Endpoint::new(name, summary, ScopeKind::Tenant, needs, serve).produces(produces);
+        Self(self.0.endpoint(method, path, endpoint), self.1)
     }
 }
 
-/// The context, with its table.
-pub fn context(store: Store, channel: Arc<dyn Channel>) -> Context {
-    let it = Arc::new(Notifications { store, channel });
-    let (requested, due) = (Arc::clone(&it), Arc::clone(&it));
-    Context::new("notifications", PERMISSIONS)
-        .route::<ListNotifications, _>(Method::GET, "/v1/me/notifications", &it)
-        .on_any("send_link", LinkRequested::TYPE, move |envelope, cx| {
-            let it = Arc::clone(&requested);
-            async move { it.link_requested(envelope, cx).await }
-        })
-        .timer(Notification::KIND, move |fired, cx| {
-            let it = Arc::clone(&due);
-            async move { it.deliver(fired, cx).await }
-        })
+/// The context, with its table. Webhooks are signed with the time of `clock`.
+pub fn context(store: Store, calls: Calls, mail: Arc<dyn Carrier>, site: Site, clock: Arc<dyn Clock>) -> Context {
+    let webhooks = Arc::new(Webhooks::new(site.reach, clock));
+    let servers = Cache::builder().max_capacity(SERVERS).time_to_live(RESOLVED).build();
+    let pace = RateLimiter::keyed(Quota::per_second(MAILS).allow_burst(MAILS_AT_ONCE));
+    let (known, streams) = (known::Known::default(), stream::Streams::default());
+    let it = Arc::new(Notifications { store, calls, site, known, streams, mail, webhooks, servers, pace });
+    let context = routes(Context::new("notifications", PERMISSIONS), &it);
+    let page = "text/html";
+    let unsubscribe = |it: Arc<Notifications>, request, cx| async move { it.unsubscribe(request, cx).await };
+    Table(context, it)
+        .endpoint(
+            (Method::GET, "/v1/me/inbox/stream"),
+            ("notifications.inbox.stream", "The inbox as it fills, by server-sent events", "text/event-stream"),
+            permissions::INBOX_READ,
+            |it, request, cx| async move { it.stream(request, cx).await },
+        )
+        .endpoint(
+            (Method::GET, "/unsubscribe"),
+            ("notifications.pages.unsubscribe", "The page of the link in a mail", page),
+            permissions::UNSUBSCRIBE,
+            unsubscribe,
+        )
+        .endpoint(
+            (Method::POST, "/unsubscribe"),
+            ("notifications.pages.unsubscribed", "Opts out (RFC 8058)", page),
+            permissions::UNSUBSCRIBE,
+            unsubscribe,
+        )
+        .on("set_up", |it, event: TenantProvisioned, cx| async move { it.provisioned(event, cx).await })
+        .on("know_person", |it, event: UserRegistered, cx| async move { it.registered(event, cx).await })
+        .on("deactivate", |it, event: UserDeactivated, cx| async move { it.standing(event.user, true, cx).await })
+        .on("reactivate", |it, event: UserReactivated, cx| async move { it.standing(event.user, false, cx).await })
+        .on("erase_person", |it, event: UserErasureRequested, cx| async move { it.erase(event, cx).await })
+        .on_any("send_link", LinkRequested::TYPE, |it, event, cx| async move { it.link_requested(event, cx).await })
+        .on_any("tell_endpoints", "*", |it, event, cx| async move { it.happened(event, cx).await })
+        .timer::<Notification, _, _>(|it, fired, cx| async move { it.deliver(fired, cx).await })
+        .timer::<Fanout, _, _>(|it, fired, cx| async move { it.step(fired, cx).await })
+        .0
+}
+
+fn routes(context: Context, it: &Arc<Notifications>) -> Context {
+    context
+        .route::<SendNotification, _>(Method::POST, "/v1/notifications", it)
+        .route::<ListNotifications, _>(Method::GET, "/v1/notifications", it)
+        .route::<GetNotification, _>(Method::GET, "/v1/notifications/{notification}", it)
+        .route::<ReplayNotification, _>(Method::POST, "/v1/notifications/{notification}/replay", it)
+        .route::<SendBatch, _>(Method::POST, "/v1/notification-batches", it)
+        .route::<GetBatch, _>(Method::GET, "/v1/notification-batches/{batch}", it)
+        .route::<ListOwnNotifications, _>(Method::GET, "/v1/me/notifications", it)
+        .route::<GetPreferences, _>(Method::GET, "/v1/me/notification-preferences", it)
+        .route::<ChoosePreferences, _>(Method::PATCH, "/v1/me/notification-preferences", it)
+        .route::<ListInbox, _>(Method::GET, "/v1/me/inbox", it)
+        .route::<CountUnread, _>(Method::GET, "/v1/me/inbox/unread", it)
+        .route::<MarkAllRead, _>(Method::POST, "/v1/me/inbox/read", it)
+        .route::<MarkMessage, _>(Method::PATCH, "/v1/me/inbox/{notification}", it)
+        .route::<ListTemplates, _>(Method::GET, "/v1/templates", it)
+        .route::<GetTemplate, _>(Method::GET, "/v1/templates/{template}", it)
+        .route::<SaveTemplate, _>(Method::PUT, "/v1/templates/{template}", it)
+        .route::<DropTemplate, _>(Method::DELETE, "/v1/templates/{template}", it)
+        .route::<PublishTemplate, _>(Method::POST, "/v1/templates/{template}/publish", it)
+        .route::<RollBackTemplate, _>(Method::POST, "/v1/templates/{template}/rollback", it)
+        .route::<PreviewTemplate, _>(Method::POST, "/v1/templates/{template}/preview", it)
+        .route::<TestTemplate, _>(Method::POST, "/v1/templates/{template}/test", it)
+        .route::<ListChannels, _>(Method::GET, "/v1/channels", it)
+        .route::<CreateWebhook, _>(Method::POST, "/v1/channels/webhooks", it)
+        .route::<CreateMailServer, _>(Method::POST, "/v1/channels/mail-servers", it)
+        .route::<UpdateWebhook, _>(Method::PUT, "/v1/channels/{channel}", it)
+        .route::<RemoveChannel, _>(Method::DELETE, "/v1/channels/{channel}", it)
+        .route::<SwitchChannel, _>(Method::POST, "/v1/channels/{channel}/switch", it)
+        .route::<RotateSecret, _>(Method::POST, "/v1/channels/{channel}/rotate", it)
+        .route::<ReplayChannel, _>(Method::POST, "/v1/channels/{channel}/replay", it)
+        .route::<GetSettings, _>(Method::GET, "/v1/notification-settings", it)
+        .route::<UpdateSettings, _>(Method::PUT, "/v1/notification-settings", it)
+        .route::<ListSuppressions, _>(Method::GET, "/v1/notification-suppressions", it)
+        .route::<SuppressAddress, _>(Method::POST, "/v1/notification-suppressions", it)
+        .route::<LiftSuppression, _>(Method::POST, "/v1/notification-suppressions/lift", it)
+        .internal::<ExportPerson, _>(it)
 }
 
 #[cfg(test)]

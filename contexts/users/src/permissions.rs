@@ -20,5 +20,7 @@ pub(crate) const ALL: &[PermissionDecl] = &[
     },
     PermissionDecl { permission: UPDATE, meaning: "change one's profile", held_by: &[(Person, Own)] },
     PermissionDecl { permission: PREFERENCE_READ, meaning: "see one's preferences", held_by: &[(Person, Own)] },
+    contracts::users::EXPORT,
+    contracts::users::ERASED,
     PermissionDecl { permission: PREFERENCE_SET, meaning: "change one's preferences", held_by: &[(Person, Own)] },
 ];

@@ -2,6 +2,7 @@
 
 use std::{fmt, marker::PhantomData, ops::Deref, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -162,6 +163,13 @@ impl Ambient {
     }
 }
 
+/// Tells whether whoever was let in would still be. Asked by answers that outlast the moment in which they began.
+#[async_trait]
+pub trait Standing: Send + Sync + 'static {
+    /// A problem once the credential, or the tenant, stands no more for what it stood for.
+    async fn check(&self) -> Result<(), Problem>;
+}
+
 /// The verified context of one request, reaction or timer. Cheap to clone.
 #[derive(Clone)]
 pub struct Cx(Arc<Inner>);
@@ -179,6 +187,7 @@ struct Inner {
     begun: Option<Timestamp>,
     causation: Option<Arc<str>>,
     correlation: Option<Arc<str>>,
+    standing: Option<Arc<dyn Standing>>,
 }
 
 impl Cx {
@@ -199,6 +208,7 @@ impl Cx {
             begun: None,
             causation: None,
             correlation: None,
+            standing: None,
         }))
     }
 
@@ -231,6 +241,19 @@ impl Cx {
             inner.ambient.entropy = entropy;
             inner.begun = Some(begun);
         })
+    }
+
+    /// Whom to ask whether the caller's credential still stands.
+    pub fn watched(&self, standing: Arc<dyn Standing>) -> Self {
+        self.with(|inner| inner.standing = Some(standing))
+    }
+
+    /// Whether the caller's credential still stands, asked anew: for answers that go on for long, such as streams.
+    pub async fn still_stands(&self) -> Result<(), Problem> {
+        match &self.0.standing {
+            Some(standing) => standing.check().await,
+            None => Err(Problem::internal("nobody watches whether the credential of this context still stands")),
+        }
     }
 
     /// Marks what happens here as caused by an event.

@@ -19,8 +19,9 @@ use bytes::Bytes;
 use http::request::Parts;
 use http_body_util::{BodyExt, Limited};
 use kernel::{
-    Context, Cx, Effect, Problem, ProblemKind, Target,
+    Caller, Context, Cx, Effect, Problem, ProblemKind, Target,
     context::{Input, Route},
+    cx::Standing,
 };
 
 use store::Store;
@@ -38,6 +39,23 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub trait Edge: Send + Sync + 'static {
     /// The verified context of a request.
     async fn admit(&self, parts: &Parts) -> Result<Cx, Problem>;
+
+    /// Whether the credential of a request that was let in as `caller` still stands, asked anew.
+    async fn still_stands(&self, parts: &Parts, caller: Caller) -> Result<(), Problem>;
+}
+
+/// A request that was let in, for as long as its answer goes on.
+struct Admitted {
+    edge: Arc<dyn Edge>,
+    parts: Parts,
+    caller: Caller,
+}
+
+#[async_trait]
+impl Standing for Admitted {
+    async fn check(&self) -> Result<(), Problem> {
+        self.edge.still_stands(&self.parts, self.caller).await
+    }
 }
 
 struct Served {
@@ -114,6 +132,8 @@ impl Line {
         let body = read(body).await?;
         match &self.route.target {
             Target::Endpoint(endpoint) => {
+                let (edge, caller) = (Arc::clone(&self.served.edge), cx.caller());
+                let cx = cx.watched(Arc::new(Admitted { edge, parts: parts.clone(), caller }));
                 let answer = endpoint.run(http::Request::from_parts(parts, body), cx).await?;
                 Ok(response(answer))
             }

@@ -79,6 +79,7 @@ impl Site {
             .env("FREEHOLD_SMTP__PORT", mailpit.to_string())
             .env("FREEHOLD_SMTP__TLS", "false")
             .env("FREEHOLD_RATE", "10000")
+            .env("FREEHOLD_PRIVATE_TARGETS", "true")
             .envs(more.iter().copied())
             .stdout(Stdio::piped())
             .spawn()

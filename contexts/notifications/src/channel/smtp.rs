@@ -1,24 +1,32 @@
 //! Mail by SMTP (RFC 5321), to a relay that carries it on.
 
-use std::{fmt, time::Duration};
+use std::{fmt, net::IpAddr, time::Duration};
 
 use async_trait::async_trait;
 use lettre::{
     AsyncSmtpTransport, AsyncTransport, Tokio1Executor,
-    message::{Mailbox, MultiPart},
+    message::{
+        Mailbox, MultiPart, SinglePart,
+        header::{HeaderName, HeaderValue},
+    },
     transport::smtp::{
-        Error,
+        Error, PoolConfig,
         authentication::Credentials,
         client::{Tls, TlsParameters},
     },
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 
-use crate::channel::{Channel, DeliveryError, Message};
+use super::port::{Carrier, DeliveryError, Message, Outcome, Target};
 
-/// How long one command of the protocol may take. Short, because timers wait for it.
+/// How long one command of the protocol may take, and a whole attempt.
 const TIMEOUT: Duration = Duration::from_secs(10);
+const ATTEMPT: Duration = Duration::from_secs(20);
+/// Mails on their way to one relay at once, each on a connection of its own, which stays open for the next.
+const AT_ONCE: usize = 16;
+const IDLE: u32 = 4;
 /// The port where TLS begins before the protocol does (RFC 8314, section 3.3).
 const IMPLICIT_TLS: u16 = 465;
 
@@ -61,6 +69,7 @@ pub enum SmtpError {
 pub struct Smtp {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
+    running: Semaphore,
 }
 
 impl fmt::Debug for Smtp {
@@ -72,21 +81,28 @@ impl fmt::Debug for Smtp {
 impl Smtp {
     /// Checks the settings and connects to nothing yet. Must run inside a Tokio runtime, where the pool lives.
     pub fn parse(settings: &SmtpSettings) -> Result<Self, SmtpError> {
+        Self::at(settings, None)
+    }
+
+    /// The same, connecting to an address that was checked, whatever the name resolves to the next moment.
+    pub(crate) fn at(settings: &SmtpSettings, checked: Option<IpAddr>) -> Result<Self, SmtpError> {
         let from = settings.from.parse()?;
         let tls = match (settings.tls, settings.port) {
             (false, _) => Tls::None,
             (true, IMPLICIT_TLS) => Tls::Wrapper(Self::tls(&settings.host)?),
             (true, _) => Tls::Required(Self::tls(&settings.host)?),
         };
-        let builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&settings.host);
-        let builder = builder.port(settings.port).tls(tls).timeout(Some(TIMEOUT));
+        let connect = checked.map_or_else(|| settings.host.clone(), |ip| ip.to_string());
+        let builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(connect);
+        let pool = PoolConfig::new().max_size(IDLE);
+        let builder = builder.port(settings.port).tls(tls).timeout(Some(TIMEOUT)).pool_config(pool);
         let builder = match (&settings.user, &settings.password) {
             (None, None) => builder,
             (Some(user), Some(password)) => builder
                 .credentials(Credentials::new(user.expose_secret().to_owned(), password.expose_secret().to_owned())),
             _ => return Err(SmtpError::HalfCredentials),
         };
-        Ok(Self { transport: builder.build(), from })
+        Ok(Self { transport: builder.build(), from, running: Semaphore::new(AT_ONCE) })
     }
 
     fn tls(host: &str) -> Result<TlsParameters, SmtpError> {
@@ -95,32 +111,67 @@ impl Smtp {
 
     fn mail(&self, message: &Message) -> Result<lettre::Message, DeliveryError> {
         let malformed = |error: &dyn fmt::Display| DeliveryError::Permanent(format!("not a mail: {error}"));
-        let address = message.address.as_str().parse().map_err(|error| malformed(&error))?;
-        lettre::Message::builder()
+        let Target::Mail(address) = &message.to else { return Err(malformed(&"it goes elsewhere")) };
+        let address = address.as_str().parse().map_err(|error| malformed(&error))?;
+        let content = &message.content;
+        let mut builder = lettre::Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(None, address))
-            .subject(&message.subject)
+            .subject(&content.subject)
             // The same on each attempt: a receiver that got it twice can tell.
-            .message_id(Some(format!("<{}@{}>", message.id, self.from.email.domain())))
-            .multipart(MultiPart::alternative_plain_html(message.text.clone(), message.html.clone()))
-            .map_err(|error| malformed(&error))
+            .message_id(Some(format!("<{}@{}>", message.id, self.from.email.domain())));
+        // RFC 8058, section 3: one POST to this address, without signing in, is enough.
+        if let Some(link) = &content.unsubscribe {
+            builder = builder
+                .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("List-Unsubscribe"), format!("<{link}>")))
+                .raw_header(HeaderValue::new(
+                    HeaderName::new_from_ascii_str("List-Unsubscribe-Post"),
+                    "List-Unsubscribe=One-Click".to_owned(),
+                ));
+        }
+        let built = match &content.html {
+            Some(html) => builder.multipart(MultiPart::alternative_plain_html(content.text.clone(), html.clone())),
+            None => builder.singlepart(SinglePart::plain(content.text.clone())),
+        };
+        built.map_err(|error| malformed(&error))
     }
 }
 
 #[async_trait]
-impl Channel for Smtp {
-    async fn deliver(&self, message: &Message) -> Result<(), DeliveryError> {
-        let mail = self.mail(message)?;
-        self.transport.send(mail).await.map(drop).map_err(|error| refusal(&error))
+impl Carrier for Smtp {
+    async fn deliver(&self, message: &Message) -> Outcome {
+        let mail = match self.mail(message) {
+            Ok(mail) => mail,
+            Err(error) => return Err(error).into(),
+        };
+        let Ok(_permit) = self.running.try_acquire() else { return Err(DeliveryError::Busy).into() };
+        match tokio::time::timeout(ATTEMPT, self.transport.send(mail)).await {
+            Ok(Ok(_)) => Ok(()).into(),
+            Ok(Err(error)) => refusal(&error),
+            Err(_) => Err(DeliveryError::Transient("the relay took too long".to_owned())).into(),
+        }
     }
 }
 
 /// Tells the code of an answer only: its text may repeat the address.
-fn refusal(error: &Error) -> DeliveryError {
-    let reason = error.status().map_or_else(|| error.to_string(), |code| format!("the relay answered {code}"));
+fn refusal(error: &Error) -> Outcome {
+    let status = error.status().map(u16::from);
+    let reason = status.map_or_else(|| error.to_string(), |code| format!("the relay answered {code}"));
     // That we may not sign in (RFC 4954, section 6) is about our settings: once they are mended the mail can go.
-    let ours = error.status().is_some_and(|code| matches!(u16::from(code), 530 | 534 | 535 | 538));
-    if error.is_permanent() && !ours { DeliveryError::Permanent(reason) } else { DeliveryError::Transient(reason) }
+    let ours = matches!(status, Some(530 | 534 | 535 | 538));
+    let failed = match status {
+        Some(550 | 551 | 553) if about_the_mailbox(&error.to_string()) => DeliveryError::Bounced(reason),
+        _ if error.is_permanent() && !ours => DeliveryError::Permanent(reason),
+        _ => DeliveryError::Transient(reason),
+    };
+    Outcome { status, ..Outcome::from(Err(failed)) }
+}
+
+/// Whether a refusal is about the mailbox and not about what was sent, by its enhanced code (RFC 3463, section 3.2); one
+/// without such a code is, too.
+fn about_the_mailbox(text: &str) -> bool {
+    let enhanced = text.split([' ', '(', ')']).find(|word| word.starts_with("5.") && word.matches('.').count() == 2);
+    enhanced.is_none_or(|code| ["5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"].contains(&code))
 }
 
 #[cfg(test)]
@@ -134,6 +185,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::channel::port::Content;
 
     /// A relay that answers recipients as told and notes what it is sent.
     async fn relay(listener: &TcpListener, recipients: &str, sent: &Mutex<String>) {
@@ -165,19 +217,24 @@ mod tests {
         SmtpSettings { host, port, tls: false, user: None, password: None, from }
     }
 
+    fn message() -> Message {
+        let content = Content {
+            subject: "Greetings".to_owned(),
+            text: "in words".to_owned(),
+            html: Some("<p>in colour</p>".to_owned()),
+            unsubscribe: Some("https://acme.example.com/unsubscribe?token=t".to_owned()),
+        };
+        let to = Target::Mail("ada@example.com".parse().unwrap());
+        Message { id: Id::from_uuid(uuid::Uuid::from_u128(7)), to, content }
+    }
+
     async fn deliver(recipients: &str) -> (Result<(), DeliveryError>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let smtp = Smtp::parse(&settings(listener.local_addr().unwrap().port())).unwrap();
-        let message = Message {
-            id: Id::from_uuid(uuid::Uuid::from_u128(7)),
-            address: "ada@example.com".parse().unwrap(),
-            subject: "Greetings".to_owned(),
-            text: "in words".to_owned(),
-            html: "<p>in colour</p>".to_owned(),
-        };
+        let message = message();
         let sent = Mutex::default();
         let outcome = tokio::select! {
-            outcome = smtp.deliver(&message) => outcome,
+            outcome = smtp.deliver(&message) => outcome.result,
             () = relay(&listener, recipients, &sent) => unreachable!("the relay waits for more"),
         };
         (outcome, sent.into_inner().unwrap())
@@ -192,6 +249,8 @@ mod tests {
             "MAIL FROM:<no-reply@example.com>",
             "RCPT TO:<ada@example.com>",
             "Subject: Greetings\r\n",
+            "List-Unsubscribe: <https://acme.example.com/unsubscribe?token=t>\r\n",
+            "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n",
             &format!("Message-ID: <{id}@example.com>\r\n"),
             "multipart/alternative",
             "in words",
@@ -208,7 +267,11 @@ mod tests {
         let (strangers, _) = deliver("530 sign in first").await;
         assert_eq!(strangers, Err(DeliveryError::Transient("the relay answered 530".to_owned())));
         let (unknown, _) = deliver("550 ada@example.com is unknown").await;
-        assert_eq!(unknown, Err(DeliveryError::Permanent("the relay answered 550".to_owned())));
+        assert_eq!(unknown, Err(DeliveryError::Bounced("the relay answered 550".to_owned())));
+        let (no_user, _) = deliver("550 5.1.1 no such user").await;
+        assert_eq!(no_user, Err(DeliveryError::Bounced("the relay answered 550".to_owned())));
+        let (spam, _) = deliver("550 5.7.1 looks like spam").await;
+        assert_eq!(spam, Err(DeliveryError::Permanent("the relay answered 550".to_owned())));
     }
 
     #[tokio::test]
@@ -216,14 +279,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let smtp = Smtp::parse(&settings(listener.local_addr().unwrap().port())).unwrap();
         drop(listener);
-        let message = Message {
-            id: Id::from_uuid(uuid::Uuid::from_u128(7)),
-            address: "ada@example.com".parse().unwrap(),
-            subject: String::new(),
-            text: String::new(),
-            html: String::new(),
-        };
-        assert!(matches!(smtp.deliver(&message).await, Err(DeliveryError::Transient(_))));
+        assert!(matches!(smtp.deliver(&message()).await.result, Err(DeliveryError::Transient(_))));
     }
 
     #[tokio::test]

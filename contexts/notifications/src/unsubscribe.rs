@@ -1,0 +1,120 @@
+//! Opting out by a link in a mail, without signing in (RFC 8058). The link is signed: it opts one recipient out of one
+//! category and does nothing else, however often it is used.
+
+use bytes::Bytes;
+use http::{Method, Request, Response, header};
+use kernel::{
+    Cx, Problem, ProblemKind,
+    context::Body,
+    text::{EmailAddress, Key},
+};
+use subtle::ConstantTimeEq;
+
+use crate::{
+    Notifications,
+    notification::{Means, Recipient},
+    settings::Settings,
+};
+
+/// The longest token.
+const LONGEST: usize = 700;
+
+fn refused() -> Problem {
+    Problem::new(ProblemKind::Invalid, "notifications.link_refused", "this link is not whole, or not one of ours")
+        .hint("open it again from the mail, or choose in the product what you want to be told")
+}
+
+impl Notifications {
+    async fn signature(&self, payload: &str, cx: &Cx) -> Result<String, Problem> {
+        Ok(self.store.keys().scope(cx.scope()).await?.blind("notifications/unsubscribe", payload).to_lowercase())
+    }
+
+    /// The link that opts a recipient out of a category; none where the tenant's address is not known.
+    pub(crate) async fn opt_out_link(
+        &self,
+        to: &Recipient,
+        address: &EmailAddress,
+        category: &Key,
+        settings: &Settings,
+        cx: &Cx,
+    ) -> Result<Option<String>, Problem> {
+        let Some(origin) = self.site.origin(settings) else { return Ok(None) };
+        let whom = match to {
+            Recipient::User(user) => user.to_string(),
+            _ => address.to_string(),
+        };
+        let payload = data_encoding::BASE64URL_NOPAD.encode(format!("{category} {whom}").as_bytes());
+        let signature = self.signature(&payload, cx).await?;
+        Ok(Some(format!("{origin}/unsubscribe?token={payload}.{signature}")))
+    }
+
+    /// Whom a token opts out, of what.
+    async fn opened(&self, token: &str, cx: &Cx) -> Result<(Recipient, Key), Problem> {
+        let (payload, sent) = token.split_once('.').filter(|_| token.len() <= LONGEST).ok_or_else(refused)?;
+        let signature = self.signature(payload, cx).await?;
+        if !bool::from(signature.as_bytes().ct_eq(sent.as_bytes())) {
+            return Err(refused());
+        }
+        let text = data_encoding::BASE64URL_NOPAD.decode(payload.as_bytes()).map_err(|_| refused())?;
+        let text = String::from_utf8(text).map_err(|_| refused())?;
+        let (category, whom) = text.split_once(' ').ok_or_else(refused)?;
+        let whom = match whom.parse() {
+            Ok(user) => Recipient::User(user),
+            Err(_) => Recipient::Address(whom.parse().map_err(|_| refused())?),
+        };
+        Ok((whom, category.parse().map_err(|_| refused())?))
+    }
+
+    /// The page of the link, which asks (programs open links too, to look at them), and what its button does, which is
+    /// also what mail programs send.
+    pub(crate) async fn unsubscribe(&self, request: Request<Bytes>, cx: Cx) -> Result<Response<Body>, Problem> {
+        let query = request.uri().query().unwrap_or_default();
+        let token = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "token");
+        let token = token.map(|(_, token)| token.into_owned()).unwrap_or_default();
+        let (whom, category) = self.opened(&token, &cx).await?;
+        let settings = self.known.settings(&self.store, &cx).await?;
+        let name = settings.categories().get(&category).map_or_else(|| category.to_string(), |it| it.name.to_string());
+        if request.method() != Method::POST {
+            return page(Page { title: "Unsubscribe", category: &name, token: Some(&token) });
+        }
+        match whom {
+            Recipient::User(user) => {
+                self.choose(user, &cx, |it| it.choose(&category, Means::Mail, Some(false))).await?;
+            }
+            Recipient::Address(address) => self.opt_out(&address, &category, &cx).await?,
+            Recipient::Channel(_) => return Err(refused()),
+        }
+        page(Page { title: "Unsubscribed", category: &name, token: None })
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Page<'a> {
+    title: &'a str,
+    category: &'a str,
+    /// Of what is still to be confirmed.
+    token: Option<&'a str>,
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+fn page(it: Page<'_>) -> Result<Response<Body>, Problem> {
+    let (title, category) = (escaped(it.title), escaped(it.category));
+    let said = match it.token.map(escaped) {
+        Some(token) => format!(
+            "<p>Do you want no more mail about <strong>{category}</strong>?</p>\n\
+             <form method=\"post\" action=\"/unsubscribe?token={token}\"><button>Unsubscribe</button></form>"
+        ),
+        None => format!("<p>You get no more mail about <strong>{category}</strong>.</p>"),
+    };
+    let html = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title></head>\n\
+         <body style=\"margin:3em auto;max-width:32em;padding:0 1em;font-family:sans-serif;line-height:1.5\">\n\
+         <h1>{title}</h1>\n{said}\n</body>\n</html>\n"
+    );
+    let answer = Response::builder().header(header::CONTENT_TYPE, "text/html; charset=utf-8");
+    answer.body(Body::from(html)).map_err(Problem::internal)
+}
