@@ -78,6 +78,7 @@ pub fn context(store: Store, channel: Arc<dyn Channel>) -> Context {
     let it = Arc::new(Notifications { store, channel });
     let (requested, due) = (Arc::clone(&it), Arc::clone(&it));
     Context::new("notifications", PERMISSIONS)
+        .about("What people are told, by which channel, and whether it arrived.")
         .route::<ListNotifications, _>(Method::GET, "/v1/me/notifications", &it)
         .on_any("send_link", LinkRequested::TYPE, move |envelope, cx| {
             let it = Arc::clone(&requested);
