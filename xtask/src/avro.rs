@@ -38,9 +38,9 @@ impl Converter {
     }
 
     fn field(&mut self, name: &str, schema: &Value, required: bool) -> Value {
-        let target = self.target(schema);
+        let target = &self.target(schema);
         let personal = target["x-personal"] == true;
-        let nullable = personal || !required || is_nullable(&target);
+        let nullable = personal || !required || is_nullable(target);
         let doc = schema["description"].as_str().or_else(|| target["description"].as_str()).unwrap_or_default();
         let mut doc = one_line(doc);
         let kind = if personal {

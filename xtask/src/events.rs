@@ -1,7 +1,7 @@
 //! The events: the list that the program is built with, and the page that tells of each who emits it, what it says, who
 //! follows it and which tests know it.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use anyhow::Result;
 use serde_json::Value;
@@ -77,7 +77,7 @@ pub(crate) fn list(sources: &[Source]) -> (String, Vec<String>) {
     text += &modules.join(", ");
     text += "};\n\n/// All of them, by context and name.\npub const ALL: &[EventDecl] = &[\n";
     for it in &all {
-        text += &format!("    EventDecl::of::<{}::{}>(),\n", it.module, it.name);
+        text.extend([format!("    EventDecl::of::<{}::{}>(),\n", it.module, it.name)]);
     }
     (text + "];\n", findings)
 }
@@ -107,10 +107,10 @@ pub(crate) fn page(told: &Value, sources: &[Source]) -> Result<Page> {
         let reason = reason.unwrap_or("no reason is given");
         let said = |list: Vec<String>| if list.is_empty() { format!("none: {reason}") } else { list.join(", ") };
         let summary = event.pointer("/schema/schema/description").and_then(Value::as_str).unwrap_or_default();
-        text += &format!("\n## `{type}`\n\n{}\n\n{}", one_line(summary), fields(&event["schema"]));
-        text += &format!("\n* Emitted by: {}\n", said(emitters));
-        text += &format!("* Followed by: {}\n", consumers(told, r#type).join(", "));
-        text += &format!("* Tests that name it: {}\n", said(tests));
+        text.extend([format!("\n## `{type}`\n\n{}\n\n{}", one_line(summary), fields(&event["schema"]))]);
+        text.extend([format!("\n* Emitted by: {}\n", said(emitters))]);
+        text.extend([format!("* Followed by: {}\n", consumers(told, r#type).join(", "))]);
+        text.extend([format!("* Tests that name it: {}\n", said(tests))]);
     }
     let stale = excused.iter().filter(|(key, _)| !used.contains(&key.as_str()));
     findings.extend(stale.map(|(key, _)| format!("{EXCUSED}: {key} needs no reason any more")));
@@ -135,7 +135,7 @@ fn fields(schema: &Value) -> String {
             let name = field["$ref"].as_str()?.strip_prefix("#/$defs/")?.to_owned();
             schema["definitions"].get(&name).cloned()
         };
-        let resolved = target(field).unwrap_or_else(|| field.clone());
+        let resolved = &target(field).unwrap_or_else(|| field.clone());
         let personal = resolved["x-personal"] == true;
         let note = match (personal, required.contains(&name.as_str())) {
             (true, _) => "personal",
@@ -143,7 +143,7 @@ fn fields(schema: &Value) -> String {
             (false, true) => "",
         };
         let own = field["description"].as_str().or_else(|| resolved["description"].as_str());
-        table += &format!("| `{name}` | {} | {note} |\n", one_line(own.unwrap_or_default()).replace('|', "\\|"));
+        table.extend([format!("| `{name}` | {} | {note} |\n", one_line(own.unwrap_or_default()).replace('|', "\\|"))]);
     }
     table
 }
@@ -155,7 +155,7 @@ fn one_line(text: &str) -> String {
 /// The contexts, and the files of them, in which such a value is made.
 fn emitters(r#type: &str, name: &str, sources: &[Source]) -> Vec<String> {
     let context = r#type.split('.').next().unwrap_or_default();
-    let mut found: BTreeMap<String, ()> = BTreeMap::new();
+    let mut found = BTreeSet::new();
     for source in sources.iter().filter(|source| !source.path.starts_with(HOME)) {
         if !makes(&source.product, name) {
             continue;
@@ -165,9 +165,9 @@ fn emitters(r#type: &str, name: &str, sources: &[Source]) -> Vec<String> {
         let file = source.path.split("/src/").nth(1).unwrap_or(&source.path);
         let what = aggregate.map_or_else(|| format!("`{file}`"), |kind| format!("`{kind}`"));
         let foreign = if owner == context { String::new() } else { format!(" of {owner}") };
-        found.insert(format!("{what}{foreign}"), ());
+        found.insert(format!("{what}{foreign}"));
     }
-    found.into_keys().collect()
+    found.into_iter().collect()
 }
 
 /// `Name { … }` where a value is made: no type is declared, no pattern matched.

@@ -202,20 +202,20 @@ pub(crate) fn page(problems: &Problems) -> String {
     for (code, entry) in &problems.codes {
         let (_, status, title, again, _) = entry.kind();
         let again = if again { "yes" } else { "" };
-        page += &format!("| [`{code}`](#{}) | {status} {title} | {again} |\n", anchor(code));
+        page.extend([format!("| [`{code}`](#{}) | {status} {title} | {again} |\n", anchor(code))]);
     }
     for (code, entry) in &problems.codes {
         let (kind, status, title, again, _) = entry.kind();
         let again = if again { "the same request may be sent again" } else { "the same request fails again" };
-        page += &format!("\n## `{code}`\n\n{status} {title} (`{}`); {again}.\n\n", snake(kind));
+        page.extend([format!("\n## `{code}`\n\n{status} {title} (`{}`); {again}.\n\n", snake(kind))]);
         for meaning in &entry.details {
-            page += &format!("* What happened: {meaning}.\n");
+            page.extend([format!("* What happened: {meaning}.\n")]);
         }
         for remedy in entry.remedies() {
-            page += &format!("* What to do: {remedy}.\n");
+            page.extend([format!("* What to do: {remedy}.\n")]);
         }
         let from: Vec<_> = entry.crates.iter().map(|name| format!("`{name}`")).collect();
-        page += &format!("* From: {}.\n", from.join(", "));
+        page.extend([format!("* From: {}.\n", from.join(", "))]);
     }
     page
 }

@@ -37,15 +37,15 @@ fn settings(configuration: &Value) -> Result<Vec<Setting>> {
 
 fn collect(prefix: &str, schema: &Value, definitions: &Value, defaults: &Value, found: &mut Vec<Setting>) {
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
-        let target = target(field, definitions);
+        let target = &target(field, definitions);
         let (name, default) = (format!("{prefix}{name}"), defaults.get(name).cloned().unwrap_or_default());
         if target["properties"].is_object() {
-            collect(&format!("{name}."), &target, definitions, &default, found);
+            collect(&format!("{name}."), target, definitions, &default, found);
             continue;
         }
         let meaning = field["description"].as_str().or_else(|| target["description"].as_str()).unwrap_or_default();
         let meaning = meaning.split_whitespace().collect::<Vec<_>>().join(" ");
-        found.push(Setting { name, kind: kind(&target), meaning, default });
+        found.push(Setting { name, kind: kind(target), meaning, default });
     }
 }
 
@@ -96,7 +96,7 @@ fn page(settings: &[Setting]) -> String {
     for it in settings {
         let default = if it.default.is_null() { "none".to_owned() } else { format!("`{}`", toml(&it.default)) };
         let (meaning, variable) = (it.meaning.replace('|', "\\|"), variable(&it.name));
-        page += &format!("| `{}` | `{variable}` | {meaning} ({}) | {default} |\n", it.name, it.kind);
+        page.extend([format!("| `{}` | `{variable}` | {meaning} ({}) | {default} |\n", it.name, it.kind)]);
     }
     page
 }
@@ -117,14 +117,14 @@ fn sample(settings: &[Setting]) -> String {
     );
     for (table, settings) in tables {
         if !table.is_empty() {
-            text += &format!("\n# [{table}]\n");
+            text.extend([format!("\n# [{table}]\n")]);
         }
         for it in settings {
             let key = it.name.rsplit('.').next().unwrap_or_default();
             let empty = if it.kind == "text" { "\"\"" } else { "0" };
             let value = if it.default.is_null() { empty.to_owned() } else { toml(&it.default) };
             let unset = if it.default.is_null() { " Not set." } else { "" };
-            text += &format!("\n## {}{unset}\n# {key} = {value}\n", it.meaning);
+            text.extend([format!("\n## {}{unset}\n# {key} = {value}\n", it.meaning)]);
         }
     }
     text
@@ -143,8 +143,8 @@ fn permissions(told: &Value) -> String {
             continue;
         }
         let name = context["name"].as_str().unwrap_or_default();
-        page += &format!("\n## {name}\n\n| permission | allows to | held by |\n| --- | --- | --- |\n");
-        rows.iter().for_each(|row| page.push_str(row));
+        page.extend([format!("\n## {name}\n\n| permission | allows to | held by |\n| --- | --- | --- |\n")]);
+        page.extend(rows);
     }
     page
 }

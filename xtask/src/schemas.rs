@@ -29,7 +29,8 @@ fn files(told: &Value) -> Result<Files> {
     }
     let mut envelope = avro::record("freehold", "Envelope", &told["envelope"]);
     // Of any event: the bytes that the schema named by `type` reads.
-    if let Some(data) = envelope["fields"].as_array_mut().and_then(|it| it.iter_mut().find(|it| it["name"] == "data")) {
+    let fields = envelope.get_mut("fields").and_then(Value::as_array_mut).into_iter().flatten();
+    for data in fields.filter(|field| field["name"] == "data") {
         *data = serde_json::json!({ "name": "data", "type": "bytes",
             "doc": "The fields of the event, in Avro, by the schema that `type` names." });
     }

@@ -55,7 +55,7 @@ impl Told {
         self.totals.add(line);
         if let Some((_, program)) = line.trim_start().split_once("Running ") {
             let program = program.split(" (").next().unwrap_or(program);
-            self.program = program.trim_start_matches("unittests ").to_owned();
+            program.trim_start_matches("unittests ").clone_into(&mut self.program);
             self.late.clear();
         }
         let Some((test, outcome)) = line.strip_prefix("test ").and_then(|test| test.split_once(" ... ")) else {

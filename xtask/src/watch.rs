@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn both_outputs_and_the_end_are_told() {
-        let patience = Duration::from_secs(60);
+        let patience = Duration::from_mins(1);
         let (end, mut lines) = shell("echo one; echo two >&2; exit 3", patience);
         lines.sort();
         assert_eq!((end, lines), (End::Bad, vec!["one".to_owned(), "two".to_owned()]));

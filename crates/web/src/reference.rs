@@ -125,7 +125,10 @@ fn all_problems(known: &Map<String, Value>, headers: &HeaderMap) -> Response {
     let mut body = String::from("<h1>Problems</h1>\n<ul>\n");
     for (code, it) in known {
         let code = escaped(code);
-        body += &format!("<li><a href=\"/problems/{code}\"><code>{code}</code></a> {}</li>\n", text(&it["title"]));
+        body.extend([format!(
+            "<li><a href=\"/problems/{code}\"><code>{code}</code></a> {}</li>\n",
+            text(&it["title"])
+        )]);
     }
     html("Problems", &(body + "</ul>\n"))
 }
@@ -137,10 +140,10 @@ fn one_problem(known: &Map<String, Value>, code: &str, headers: &HeaderMap) -> R
     }
     let again = if it["retryable"] == true { "may be sent again" } else { "fails again" };
     let mut body = format!("<h1><code>{}</code></h1>\n<p>{} {}. ", escaped(code), it["status"], text(&it["title"]));
-    body += &format!("The same request {again}.</p>\n");
+    body.extend([format!("The same request {again}.</p>\n")]);
     for (heading, what) in [("What happened", &it["meanings"]), ("What to do", &it["remedies"])] {
         let items = what.as_array().into_iter().flatten().map(|item| format!("<li>{}</li>\n", text(item)));
-        body += &format!("<h2>{heading}</h2>\n<ul>\n{}</ul>\n", items.collect::<String>());
+        body.extend([format!("<h2>{heading}</h2>\n<ul>\n{}</ul>\n", items.collect::<String>())]);
     }
     html(code, &(body + "<p><a href=\"/problems\">All problems</a></p>\n"))
 }
