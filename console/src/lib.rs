@@ -42,6 +42,7 @@ pub fn context(calls: Calls) -> Context {
     use ScopeKind::{Platform, Tenant};
     let it = Arc::new(Console { calls });
     Context::new("console", PERMISSIONS)
+        .about("The pages that people see.")
         .endpoint(Method::GET, "/home", page(&it, "console.home", "A person's own page", Tenant, Console::home))
         .endpoint(
             Method::POST,

@@ -6,6 +6,7 @@ use figment::{
     Figment, Metadata,
     providers::{Env, Format, Serialized, Toml},
 };
+use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
@@ -27,25 +28,33 @@ pub(crate) struct Overrides {
 }
 
 /// A mail server.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Smtp {
     /// Its host name; without one, mail is shown on the console.
     pub(crate) host: Option<String>,
+    /// Its port.
     pub(crate) port: u16,
     /// Whether the connection is secured by TLS.
     pub(crate) tls: bool,
+    /// The name to sign in there with.
+    #[schemars(with = "Option<String>")]
     pub(crate) user: Option<SecretString>,
+    /// The password to sign in there with.
+    #[schemars(with = "Option<String>")]
     pub(crate) password: Option<SecretString>,
-    /// The sender.
+    /// The sender of all mail, `Name <address>`.
     pub(crate) from: String,
 }
 
-/// The effective configuration.
-#[derive(Debug, Clone, Deserialize)]
+/// The effective configuration. The reference page and the sample file are made from this type and `defaults`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
+    /// The address and port to listen on.
+    #[schemars(with = "String")]
     pub(crate) listen: SocketAddr,
+    /// The folder of all data and keys. It is made where it is missing.
     pub(crate) data: PathBuf,
     /// The host name of the installation; tenants are its subdomains.
     pub(crate) host: String,
@@ -53,21 +62,25 @@ pub(crate) struct Config {
     pub(crate) scheme: String,
     /// The port in addresses that people see; that of `listen` unless said otherwise, 0 for the scheme's own.
     pub(crate) public_port: Option<u16>,
+    /// How much is logged: `error`, `warn`, `info`, `debug`, `trace`, or such a level for a part, `info,store=debug`.
     pub(crate) log: String,
+    /// Whether log lines are JSON objects, for programs that read them.
     pub(crate) log_json: bool,
-    /// Requests a second of one caller, over time.
+    /// Requests a second of one caller, over time; ten times as many at once.
     pub(crate) rate: u32,
     /// For how many days events are kept in the log.
     pub(crate) event_days: u32,
     /// Whether webhook endpoints and mail servers of tenants may be on this machine or in its network, and without TLS:
     /// for development only.
     pub(crate) private_targets: bool,
+    /// The mail server.
     pub(crate) smtp: Smtp,
     #[serde(skip)]
     explained: String,
 }
 
-fn defaults() -> serde_json::Value {
+/// What holds while nobody says otherwise.
+pub(crate) fn defaults() -> serde_json::Value {
     serde_json::json!({
         "listen": "127.0.0.1:8080", "data": "./data", "host": "localhost", "scheme": "http", "public_port": null,
         "log": "info", "log_json": false, "rate": 200, "event_days": 30, "private_targets": false,
@@ -156,5 +169,37 @@ impl Config {
     pub(crate) fn origin(&self) -> String {
         let port = self.port().map(|port| format!(":{port}")).unwrap_or_default();
         format!("{}://{}{port}", self.scheme, self.host)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn leaves(schema: &Value, of: &Value) -> Vec<(String, bool)> {
+        let properties = schema["properties"].as_object().into_iter().flatten();
+        let read = properties.flat_map(|(name, it)| {
+            let target = it["$ref"].as_str().and_then(|path| of.pointer(path.trim_start_matches('#')));
+            let inside = target.map(|target| leaves(target, of)).filter(|inside| !inside.is_empty());
+            match inside {
+                Some(inside) => inside.into_iter().map(|(leaf, said)| (format!("{name}.{leaf}"), said)).collect(),
+                None => vec![(name.clone(), it["description"].is_string())],
+            }
+        });
+        read.collect()
+    }
+
+    #[test]
+    fn each_setting_has_a_default_and_a_description() {
+        let schema = schemars::schema_for!(Config).to_value();
+        let found = leaves(&schema, &schema);
+        assert!(found.iter().any(|(name, _)| name == "smtp.port"), "{found:?}");
+        for (name, described) in found {
+            assert!(described, "{name} is not described");
+            let pointer = format!("/{}", name.replace('.', "/"));
+            assert!(defaults().pointer(&pointer).is_some(), "{name} has no default");
+        }
     }
 }

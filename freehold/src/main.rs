@@ -4,6 +4,7 @@
 mod backup;
 mod call;
 mod config;
+mod describe;
 mod doctor;
 mod failure;
 mod mail;
@@ -38,6 +39,9 @@ enum Command {
     Restore(backup::Restore),
     /// Prints the OpenAPI document
     Openapi,
+    /// Prints what the program knows of itself; schemas and reference pages are made from it
+    #[command(hide = true)]
+    Describe,
 }
 
 fn main() -> ExitCode {
@@ -58,7 +62,8 @@ fn main() -> ExitCode {
             Command::Backup(asked) => backup::take(&config, &asked),
             Command::Restore(asked) => backup::restore(&config, &asked),
             Command::Call(asked) => call::run(&config, &asked),
-            Command::Openapi => platform::print_openapi(config),
+            Command::Openapi => platform::print(config, describe::openapi),
+            Command::Describe => platform::print(config, describe::all),
         }
     });
     outcome.unwrap_or_else(|error| {

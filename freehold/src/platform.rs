@@ -154,15 +154,11 @@ impl Platform {
         registry.mount(&contexts);
         let settings = gateway::Settings { host: config.host.clone(), per_second: config.rate };
         let edge: Arc<dyn web::Edge> = Arc::new(Gateway::new(settings, calls.clone(), catalogue, ambient));
-        let document = web::document(&contexts, env!("CARGO_PKG_VERSION")).to_string();
-        let openapi = move || {
-            let document = document.clone();
-            async move { ([(http::header::CONTENT_TYPE, "application/json")], document) }
-        };
+        let reference = web::reference(&web::document(&contexts, env!("CARGO_PKG_VERSION")));
         let front_edge = Arc::clone(&edge);
         let front = move |request: axum::extract::Request| front(Arc::clone(&front_edge), request);
         let router = web::router(&contexts, &edge, store.clone())?
-            .route("/openapi.json", get(openapi))
+            .merge(reference)
             .route("/livez", get(|| async { "alive" }))
             .route("/", get(front))
             .layer(axum::middleware::map_request(with_peer));
@@ -287,13 +283,12 @@ pub(crate) fn run(config: Config) -> Result<ExitCode> {
     outcome
 }
 
-/// Prints the OpenAPI document of an installation that keeps nothing.
-pub(crate) fn print_openapi(mut config: Config) -> Result<ExitCode> {
-    let folder = std::env::temp_dir().join(format!("freehold-openapi-{}", std::process::id()));
+/// Opens an installation that keeps nothing, and prints what `tell` says of it.
+pub(crate) fn print(mut config: Config, tell: impl Fn(&[Context]) -> serde_json::Value) -> Result<ExitCode> {
+    let folder = std::env::temp_dir().join(format!("freehold-told-{}", std::process::id()));
     config.data.clone_from(&folder);
     let platform = Platform::open(&config);
-    let printed =
-        platform.map(|platform| println!("{:#}", web::document(&platform.contexts, env!("CARGO_PKG_VERSION"))));
+    let printed = platform.map(|platform| println!("{:#}", tell(&platform.contexts)));
     drop(std::fs::remove_dir_all(folder));
     printed.map(|()| ExitCode::SUCCESS)
 }

@@ -19,11 +19,11 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("hyper", &["crates/web", "crates/mesh", "gateway"]),
     ("hyper-util", &["crates/web", "crates/mesh", "gateway"]),
     ("tower", &["crates/web", "crates/mesh", "gateway"]),
-    ("rusqlite", &["engines/sqlite", "engines/columnar"]),
+    ("rusqlite", &["engines/sqlite", "engines/columnar", "bench"]),
     ("tokio-postgres", &["engines/postgres"]),
     ("scylla", &["engines/scylla"]),
     ("lettre", &["contexts/notifications"]),
-    ("anyhow", &["xtask"]),
+    ("anyhow", &["xtask", "bench"]),
     ("figment", &[]),
 ];
 
@@ -61,9 +61,10 @@ fn refused_member(from: &str, to: &str, kind: DependencyKind) -> Option<&'static
     }
     let part = |list: &[&str]| to.strip_prefix("crates/").is_some_and(|name| list.contains(&name));
     match (layer(from), layer(to)) {
-        (_, "e2e" | "xtask") => Some("nothing uses the tests or the developer's commands"),
+        (_, "e2e" | "xtask" | "bench") => Some("nothing uses the tests or the developer's commands"),
         ("freehold" | "e2e", _) => None,
         ("xtask", _) => Some("the developer's commands build alone, so that they start at once"),
+        ("bench", _) => Some("the bench knows the program from outside only"),
         (_, "engines") => Some("only `freehold` names engines"),
         (_, "freehold") => Some("`freehold` knows all others; none knows it"),
         ("contexts", "contexts") => Some("contexts meet only in `contracts`"),
@@ -124,6 +125,8 @@ mod tests {
             ("console", "freehold"),
             ("freehold", "xtask"),
             ("xtask", "crates/kernel"),
+            ("bench", "crates/kernel"),
+            ("freehold", "bench"),
         ] {
             assert!(refused_member(from, to, DependencyKind::Normal).is_some(), "{from} -> {to}");
         }

@@ -70,17 +70,25 @@ pub(crate) fn start_all() -> (Vec<Server>, Vec<String>) {
     (servers, missing)
 }
 
-/// Installs the OpenID Connect client that others wrote, for the tests that sign in with it. Its folder.
-pub(crate) fn oidc_client() -> Result<PathBuf> {
-    npm_client("oidc", "sign_in.mjs")
+/// A client that others wrote: the variable that names its folder to the tests, its folder in `e2e`, its script.
+const CLIENTS: &[(&str, &str, &str)] = &[
+    ("FREEHOLD_TEST_OIDC_CLIENT", "oidc", "sign_in.mjs"),
+    ("FREEHOLD_TEST_WEBHOOKS_CLIENT", "webhooks", "verify.mjs"),
+];
+
+/// Installs the clients that the tests drive; the second part says which cannot be, and why.
+pub(crate) fn install_clients() -> (Vec<(&'static str, PathBuf)>, Vec<String>) {
+    let (mut clients, mut missing) = (Vec::new(), Vec::new());
+    for (variable, name, script) in CLIENTS {
+        match client(name, script) {
+            Ok(folder) => clients.push((*variable, folder)),
+            Err(error) => missing.push(format!("{error:#}")),
+        }
+    }
+    (clients, missing)
 }
 
-/// Installs the verifier of webhooks that others wrote. Its folder.
-pub(crate) fn webhooks_client() -> Result<PathBuf> {
-    npm_client("webhooks", "verify.mjs")
-}
-
-fn npm_client(name: &str, script: &str) -> Result<PathBuf> {
+fn client(name: &str, script: &str) -> Result<PathBuf> {
     let folder = places::cache()?.join(format!("{name}-client"));
     let sources = places::root().join("e2e").join(name);
     std::fs::create_dir_all(&folder)?;
@@ -89,6 +97,6 @@ fn npm_client(name: &str, script: &str) -> Result<PathBuf> {
     }
     let installed =
         Command::new("npm").args(["ci", "--silent", "--no-audit", "--no-fund"]).current_dir(&folder).status();
-    ensure!(installed.context("cannot run npm")?.success(), "npm did not install the {name} client");
+    ensure!(installed.context("cannot run npm")?.success(), "npm did not install the client of e2e/{name}");
     Ok(folder)
 }

@@ -1,11 +1,10 @@
 //! Files, functions and crates that grew too long. A scan of lines is good enough for what rustfmt has laid out.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::{Verdict, places, reasons};
+use crate::{Verdict, places, reasons, sources};
 
 /// Over the first it is printed, over the second it fails unless `sizes.txt` gives a reason.
 const FILE: (usize, usize) = (300, 500);
@@ -28,7 +27,7 @@ struct Long {
 pub(crate) fn run() -> Result<Verdict> {
     let mut files = Vec::new();
     for folder in FOLDERS {
-        walk(&places::root().join(folder), &mut files)?;
+        sources::rust_files(&places::root().join(folder), &mut files)?;
     }
     files.sort();
     let mut long = Vec::new();
@@ -49,20 +48,6 @@ pub(crate) fn run() -> Result<Verdict> {
     }
     let excused = reasons::read(&places::root().join("xtask/sizes.txt"))?;
     Ok(Verdict::report("sizes", &judge(&long, &excused)))
-}
-
-fn walk(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    let Ok(entries) = std::fs::read_dir(dir) else { return Ok(()) };
-    for entry in entries {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if path.is_dir() && !matches!(&*name, "target" | "node_modules" | "out") {
-            walk(&path, files)?;
-        } else if path.extension().is_some_and(|it| it == "rs") {
-            files.push(path);
-        }
-    }
-    Ok(())
 }
 
 /// The crate that a file belongs to and how many lines of it are not tests.

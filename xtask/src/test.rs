@@ -1,13 +1,21 @@
 //! Every test, with the servers it needs, and one line of totals at the end.
 
 use std::{
-    io::{BufRead, BufReader},
-    process::{Command, Stdio},
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
 
-use crate::{Verdict, places, servers};
+use crate::{
+    Verdict, places,
+    servers::{self, Server},
+    watch::{self, End},
+};
+
+/// How many of the slowest tests are shown.
+const SHOWN: usize = 15;
 
 /// Counts of tests.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -34,41 +42,97 @@ impl Totals {
     }
 }
 
-/// Runs the tests of the workspace. Under `CI` a test that lacks its server is a failure.
-pub(crate) fn run(strict: bool) -> Result<Verdict> {
+/// What a run has told so far.
+#[derive(Debug, Default)]
+struct Told {
+    totals: Totals,
+    /// Seconds, and which test of which program.
+    times: Vec<(f64, String)>,
+    /// The program whose tests run.
+    program: String,
+    /// Tests that run for over a minute.
+    late: Vec<String>,
+}
+
+impl Told {
+    fn line(&mut self, line: &str) {
+        self.totals.add(line);
+        if let Some((_, program)) = line.trim_start().split_once("Running ") {
+            let program = program.split(" (").next().unwrap_or(program);
+            program.trim_start_matches("unittests ").clone_into(&mut self.program);
+            self.late.clear();
+        }
+        let Some((test, outcome)) = line.strip_prefix("test ").and_then(|test| test.split_once(" ... ")) else {
+            let late = line.strip_prefix("test ").and_then(|test| test.split_once(" has been running for over "));
+            self.late.extend(late.map(|(test, _)| test.to_owned()));
+            return;
+        };
+        self.late.retain(|late| late != test);
+        let seconds = outcome.rsplit_once('<').and_then(|(_, time)| time.trim_end_matches("s>").parse().ok());
+        self.times.extend(seconds.map(|seconds: f64| (seconds, format!("{} {test}", self.program))));
+    }
+
+    fn show_slowest(&mut self) {
+        self.times.sort_by(|a, b| b.0.total_cmp(&a.0));
+        for (seconds, test) in self.times.iter().take(SHOWN).filter(|(seconds, _)| *seconds >= 1.0) {
+            println!("slow: {seconds:>7.1} s  {test}");
+        }
+    }
+}
+
+/// `cargo test` with what the tests are told of their servers.
+fn cargo(servers: &[Server], clients: &[(&'static str, PathBuf)], skips: &Path) -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(places::root()).args(["test", "--workspace", "--no-fail-fast"]);
+    command.env("FREEHOLD_SKIPS", skips).envs(servers.iter().map(|server| (server.variable.0, &server.variable.1)));
+    command.envs(clients.iter().map(|(variable, folder)| (variable, folder)));
+    // The test programs alone are run so, not the compiler: of them `--report-time` is asked, which is not stable yet.
+    command.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", "env RUSTC_BOOTSTRAP=1");
+    command
+}
+
+/// Runs the tests of the workspace. Under `CI` a test that lacks its server is a failure; so is, everywhere, a run of
+/// which no test has ended for as long as `patience`.
+pub(crate) fn run(strict: bool, patience: Duration) -> Result<Verdict> {
     let (servers, missing) = servers::start_all();
     for why in &missing {
         eprintln!("server: {why}");
     }
-    let oidc = servers::oidc_client();
-    let webhooks = servers::webhooks_client();
-    for why in [&oidc, &webhooks].into_iter().filter_map(|it| it.as_ref().err()) {
-        eprintln!("client: {why:#}");
+    let (clients, missing) = servers::install_clients();
+    for why in &missing {
+        eprintln!("client: {why}");
     }
     let skips = std::env::temp_dir().join(format!("freehold-skips-{}", std::process::id()));
     std::fs::write(&skips, "")?;
-    let mut command = Command::new("cargo");
-    command.current_dir(places::root()).args(["test", "--workspace", "--no-fail-fast"]).stdout(Stdio::piped());
-    command.env("FREEHOLD_SKIPS", &skips).envs(servers.iter().map(|server| (server.variable.0, &server.variable.1)));
-    if let Ok(oidc) = oidc {
-        command.env("FREEHOLD_TEST_OIDC_CLIENT", oidc);
+    let command = || cargo(&servers, &clients, &skips);
+    // Built first: only tests are expected to say something now and then.
+    let built = command().arg("--no-run").status().context("cannot run cargo")?.success();
+    let mut told = Told::default();
+    let mut good = built;
+    let timed = ["--lib", "--bins", "--tests", "--examples", "--", "-Z", "unstable-options", "--report-time"];
+    for part in [timed.as_slice(), &["--doc"]] {
+        let line = |line: &str| {
+            told.line(line);
+            println!("{line}");
+        };
+        let end = if built { watch::follow(command().args(part), patience, line)? } else { End::Bad };
+        if end == End::Silent {
+            told.totals.failed += 1;
+            let (late, program) = (told.late.join(", "), &told.program);
+            eprintln!("hung: {program}: no test ended for {} s; running: {late}", patience.as_secs());
+        }
+        good &= end == End::Good;
     }
-    if let Ok(webhooks) = webhooks {
-        command.env("FREEHOLD_TEST_WEBHOOKS_CLIENT", webhooks);
-    }
-    let mut child = command.spawn().context("cannot run cargo")?;
-    let output = child.stdout.take().context("cargo has no output")?;
-    let mut totals = Totals::default();
-    for line in BufReader::new(output).lines() {
-        let line = line?;
-        totals.add(&line);
-        println!("{line}");
-    }
-    let good = child.wait()?.success();
     drop(servers);
     let lines = std::fs::read_to_string(&skips)?;
     drop(std::fs::remove_file(&skips));
-    for line in lines.lines() {
+    told.show_slowest();
+    Ok(judge(told.totals, &lines, good, strict))
+}
+
+/// The closing line, and whether all is as it must be.
+fn judge(mut totals: Totals, skips: &str, good: bool, strict: bool) -> Verdict {
+    for line in skips.lines() {
         println!("skipped: {line}");
         totals.skipped += 1;
         // The test returned early, and was counted as one that passed.
@@ -83,7 +147,7 @@ pub(crate) fn run(strict: bool) -> Result<Verdict> {
     if refused {
         eprintln!("under CI nothing may be skipped");
     }
-    Ok(if good && !refused { Verdict::Good } else { Verdict::Bad })
+    if good && !refused { Verdict::Good } else { Verdict::Bad }
 }
 
 #[cfg(test)]
@@ -97,5 +161,30 @@ mod tests {
         totals.add("test result: FAILED. 2 passed; 4 failed; 0 ignored; 0 measured; 0 filtered out");
         totals.add("test something ... ok");
         assert_eq!(totals, Totals { passed: 5, failed: 4, skipped: 1 });
+    }
+
+    #[test]
+    fn times_and_late_tests_are_known() {
+        let mut told = Told::default();
+        for line in [
+            "     Running tests/journey.rs (/t/debug/deps/journey-1f2e)",
+            "test quick ... ok <0.004s>",
+            "test moves_in has been running for over 60 seconds",
+            "test stuck has been running for over 60 seconds",
+            "test moves_in ... FAILED <61.500s>",
+        ] {
+            told.line(line);
+        }
+        assert_eq!(told.times[1], (61.5, "tests/journey.rs moves_in".to_owned()));
+        assert_eq!(told.late, ["stuck"]);
+    }
+
+    #[test]
+    fn a_skipped_test_is_none_that_passed() {
+        let totals = || Totals { passed: 3, failed: 0, skipped: 0 };
+        assert_eq!(judge(totals(), "", true, true), Verdict::Good);
+        assert_eq!(judge(totals(), "a\n", true, false), Verdict::Good);
+        assert_eq!(judge(totals(), "a\n", true, true), Verdict::Bad);
+        assert_eq!(judge(totals(), "", false, false), Verdict::Bad);
     }
 }

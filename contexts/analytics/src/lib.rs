@@ -65,6 +65,7 @@ pub fn context(store: Store, facts: Arc<dyn Facts>) -> Context {
         },
     );
     Context::new("analytics", PERMISSIONS)
+        .about("How a tenant's people use the product, as figures.")
         .route::<TrackEvents, _>(Method::POST, "/v1/events", &it)
         .route::<ActivePeople, _>(Method::GET, "/v1/analytics/active-people", &it)
         .endpoint(Method::GET, "/v1/analytics/active-people.csv", csv.produces("text/csv"))

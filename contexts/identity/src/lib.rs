@@ -163,6 +163,8 @@ impl Table {
         let endpoint = Endpoint::new(name, summary, of.0, of.1, move |request, cx| serve(Arc::clone(&it), request, cx));
         let html = !path.starts_with("/oauth") && !path.starts_with("/.well-known");
         let endpoint = if html { endpoint.produces("text/html") } else { endpoint };
+        let form = method == Method::POST;
+        let endpoint = if form { endpoint.accepts("application/x-www-form-urlencoded") } else { endpoint };
         Self(self.0.endpoint(method, path, endpoint), self.1)
     }
 }
@@ -180,6 +182,7 @@ pub fn context(
     let it = Arc::new(Identity { store, calls, catalogue, passwords, settings, platform, declared });
     let provisioned = Arc::clone(&it);
     let context = Context::new("identity", PERMISSIONS)
+        .about("Who people are, and how they show it: sign-in, sessions, roles, OpenID Connect, API keys.")
         .route::<RegisterClient, _>(Method::POST, "/v1/clients", &it)
         .route::<CreateApiKey, _>(Method::POST, "/v1/api-keys", &it)
         .route::<ListApiKeys, _>(Method::GET, "/v1/api-keys", &it)

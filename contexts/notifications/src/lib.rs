@@ -202,6 +202,7 @@ pub fn context(store: Store, calls: Calls, mail: Arc<dyn Carrier>, site: Site, c
 
 fn routes(context: Context, it: &Arc<Notifications>) -> Context {
     context
+        .about("What people are told, by which channel, and whether it arrived.")
         .route::<SendNotification, _>(Method::POST, "/v1/notifications", it)
         .route::<ListNotifications, _>(Method::GET, "/v1/notifications", it)
         .route::<GetNotification, _>(Method::GET, "/v1/notifications/{notification}", it)

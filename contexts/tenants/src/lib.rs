@@ -82,9 +82,11 @@ pub fn context(store: Store, remains: Arc<dyn Remains>) -> Context {
             let it = Arc::clone(&it);
             async move { if all { it.evaluate_all(request, cx).await } else { it.evaluate_one(request, cx).await } }
         })
+        .accepts("application/json")
     };
     let (erased, confirmed, ended) = (Arc::clone(&it), Arc::clone(&it), Arc::clone(&it));
     Context::new("tenants", PERMISSIONS)
+        .about("Who the customers are, where they are in their life, and what they may use.")
         .route::<SignUp, _>(Method::POST, "/v1/sign-up", &it)
         .route::<ListTenants, _>(Method::GET, "/v1/tenants", &it)
         .route::<SuspendTenant, _>(Method::POST, "/v1/tenants/{tenant}/suspend", &it)

@@ -45,6 +45,7 @@ pub fn context(store: Store) -> Context {
     let it = Arc::new(Users { store });
     let users = Arc::clone(&it);
     Context::new("users", PERMISSIONS)
+        .about("What is known of a tenant's people apart from how they sign in, and what they prefer.")
         .route::<GetMe, _>(Method::GET, "/v1/me", &it)
         .route::<UpdateMe, _>(Method::PATCH, "/v1/me", &it)
         .route::<ListPreferences, _>(Method::GET, "/v1/me/preferences", &it)

@@ -2,6 +2,7 @@
 //! those. Data only; who emits and who serves is named in each module.
 
 pub mod analytics;
+pub mod events;
 pub mod identity;
 pub mod notifications;
 pub mod tenants;

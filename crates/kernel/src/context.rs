@@ -156,6 +156,8 @@ pub struct Endpoint {
     pub scope: ScopeKind,
     /// What the caller must hold.
     pub needs: Permission,
+    /// The media type of the body that it takes, if it takes one.
+    pub accepts: Option<&'static str>,
     /// The media type it answers with.
     pub produces: &'static str,
     serve: Arc<Serve>,
@@ -169,7 +171,13 @@ impl Endpoint {
         R: Future<Output = Result<http::Response<Body>, Problem>> + Send + 'static,
     {
         let serve = Arc::new(move |request, cx| Box::pin(serve(request, cx)) as BoxFuture<'static, _>);
-        Self { name, summary, scope, needs, produces: "application/json", serve }
+        Self { name, summary, scope, needs, accepts: None, produces: "application/json", serve }
+    }
+
+    /// Says which media type it takes.
+    pub fn accepts(mut self, media_type: &'static str) -> Self {
+        self.accepts = Some(media_type);
+        self
     }
 
     /// Says which media type it answers with.
@@ -292,6 +300,8 @@ impl OnDue {
 pub struct Context {
     /// Its name: `identity`, `billing`, ...
     pub name: &'static str,
+    /// What it is about, in a sentence for those who read its interface.
+    pub about: &'static str,
     /// The permissions it declares.
     pub permissions: &'static [PermissionDecl],
     /// Its table.
@@ -307,7 +317,14 @@ pub struct Context {
 impl Context {
     /// An empty context.
     pub fn new(name: &'static str, permissions: &'static [PermissionDecl]) -> Self {
-        Self { name, permissions, routes: Vec::new(), internal: Vec::new(), reactions: Vec::new(), timers: Vec::new() }
+        let (routes, internal, reactions, timers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { name, about: "", permissions, routes, internal, reactions, timers }
+    }
+
+    /// Says what it is about.
+    pub fn about(mut self, about: &'static str) -> Self {
+        self.about = about;
+        self
     }
 
     /// Serves a use case at a path.

@@ -17,6 +17,22 @@ pub trait Event: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'stat
     }
 }
 
+/// What is known of a type of event without one: what schemas and documents are made from.
+#[derive(Debug, Clone, Copy)]
+pub struct EventDecl {
+    /// [`Event::TYPE`].
+    pub r#type: &'static str,
+    /// The schema of its fields; the description is the event's own documentation.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
+}
+
+impl EventDecl {
+    /// The declaration of `E`.
+    pub const fn of<E: Event>() -> Self {
+        Self { r#type: E::TYPE, schema: E::json_schema }
+    }
+}
+
 /// An event as the store takes it: its type, its data, and whose the personal parts are.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AnyEvent {
@@ -60,7 +76,7 @@ impl<E: Event> Happened for E {
 }
 
 /// An event in the log (CloudEvents 1.0, JSON format, with the extension attributes of this platform).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Envelope {
     /// Always `1.0`.
     pub specversion: String,
@@ -73,8 +89,10 @@ pub struct Envelope {
     /// The aggregate it happened to.
     pub subject: String,
     /// When.
+    #[schemars(with = "String")]
     pub time: Timestamp,
-    /// The scope it happened in.
+    /// The scope it happened in: the tenant's id, or `platform`.
+    #[schemars(with = "String")]
     #[serde(rename = "tenantid", with = "scope_text")]
     pub scope: Scope,
     /// The version of the aggregate after it.

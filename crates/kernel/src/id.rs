@@ -122,6 +122,7 @@ impl<K: IdKind> JsonSchema for Id<K> {
             "type": "string",
             "pattern": format!("^{}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$", K::PREFIX),
             "description": format!("Identifier with the prefix `{}_`; sorts by time of creation.", K::PREFIX),
+            "examples": [format!("{}_01jd8q6z5m7v3t2rk9xw4hn0ce", K::PREFIX)],
         })
     }
 }

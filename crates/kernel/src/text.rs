@@ -73,7 +73,10 @@ impl FromStr for EmailAddress {
         if fits { Ok(Self(text.to_ascii_lowercase())) } else { Err(refused) }
     }
 }
-parsed_text!(EmailAddress, json_schema!({ "type": "string", "format": "email", "maxLength": 254 }));
+parsed_text!(
+    EmailAddress,
+    json_schema!({ "type": "string", "format": "email", "maxLength": 254, "examples": ["ada@example.com"] })
+);
 
 /// A tenant's short name: part of its address, so a DNS label (RFC 1035, section 2.3.1) of 3 to 40 characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -105,7 +108,10 @@ impl FromStr for Slug {
         Ok(Self(text.to_owned()))
     }
 }
-parsed_text!(Slug, json_schema!({ "type": "string", "pattern": "^[a-z](?:[a-z0-9]|-(?=[a-z0-9])){2,39}$" }));
+parsed_text!(
+    Slug,
+    json_schema!({ "type": "string", "pattern": "^[a-z](?:[a-z0-9]|-(?=[a-z0-9])){2,39}$", "examples": ["acme"] })
+);
 
 /// What people call something: 1 to 120 characters, trimmed, without control characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -124,7 +130,10 @@ impl FromStr for DisplayName {
 }
 parsed_text!(
     DisplayName,
-    json_schema!({ "type": "string", "minLength": 1, "maxLength": 120, "pattern": "^[^\\u0000-\\u001f]*\\S[^\\u0000-\\u001f]*$" })
+    json_schema!({
+        "type": "string", "minLength": 1, "maxLength": 120,
+        "pattern": "^[^\\u0000-\\u001f]*\\S[^\\u0000-\\u001f]*$", "examples": ["Ada Lovelace"],
+    })
 );
 
 /// A word that a program chose: 1 to 64 lower-case letters, digits, `.`, `_` or `-`, beginning with a letter.
@@ -145,7 +154,7 @@ impl FromStr for Key {
         }
     }
 }
-parsed_text!(Key, json_schema!({ "type": "string", "pattern": "^[a-z][a-z0-9._-]{0,63}$" }));
+parsed_text!(Key, json_schema!({ "type": "string", "pattern": "^[a-z][a-z0-9._-]{0,63}$", "examples": ["search"] }));
 
 /// Free text of at most 2,000 characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -4,6 +4,7 @@
 mod answer;
 mod input;
 mod openapi;
+mod reference;
 mod repeat;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -28,6 +29,7 @@ use store::Store;
 
 pub use answer::{problem_response, response};
 pub use openapi::document;
+pub use reference::reference;
 
 /// The largest body that is taken, in bytes.
 pub const MAX_BODY: usize = 1 << 20;
