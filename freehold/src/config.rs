@@ -41,6 +41,18 @@ pub(crate) struct Smtp {
     pub(crate) from: String,
 }
 
+/// Tenants.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OfTenants {
+    /// How many days a tenant that signed up is on trial; 0 for not at all.
+    pub(crate) trial_days: u16,
+    /// Whether a domain may lead to an address that is not public: for development alone.
+    pub(crate) private_domains: bool,
+    /// The port at which the challenge of a domain is asked for.
+    pub(crate) domain_port: u16,
+}
+
 /// The effective configuration.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -60,6 +72,7 @@ pub(crate) struct Config {
     /// For how many days events are kept in the log.
     pub(crate) event_days: u32,
     pub(crate) smtp: Smtp,
+    pub(crate) tenants: OfTenants,
     #[serde(skip)]
     explained: String,
 }
@@ -70,6 +83,7 @@ fn defaults() -> serde_json::Value {
         "log": "info", "log_json": false, "rate": 200, "event_days": 30,
         "smtp": { "host": null, "port": 587, "tls": true, "user": null, "password": null,
                   "from": "Freehold <no-reply@localhost>" },
+        "tenants": { "trial_days": 0, "private_domains": false, "domain_port": 80 },
     })
 }
 
@@ -122,6 +136,9 @@ impl Config {
             "smtp.user",
             "smtp.password",
             "smtp.from",
+            "tenants.trial_days",
+            "tenants.private_domains",
+            "tenants.domain_port",
         ] {
             let value = figment.find_value(name).ok().and_then(|value| serde_json::to_value(value).ok());
             let shown = match value {
@@ -130,7 +147,7 @@ impl Config {
                 None => "null".to_owned(),
             };
             let from = source(figment.find_metadata(name));
-            lines.push(format!("{name:<14} = {shown:<34} # {from}\n"));
+            lines.push(format!("{name:<23} = {shown:<34} # {from}\n"));
         }
         config.explained = lines.concat();
         Ok(config)

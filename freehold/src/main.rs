@@ -5,6 +5,7 @@ mod backup;
 mod call;
 mod config;
 mod doctor;
+mod domains;
 mod mail;
 mod platform;
 

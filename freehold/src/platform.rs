@@ -16,7 +16,7 @@ use sqlite::{SqliteEngine, SqliteKeys};
 use store::Store;
 use tokio::{net::TcpListener, sync::Notify};
 
-use crate::{backup, config::Config, mail};
+use crate::{backup, config::Config, domains, mail};
 
 /// How long requests that run may take to end once it is told to stop.
 const DRAIN: Duration = Duration::from_secs(4);
@@ -43,9 +43,16 @@ struct Remains {
 
 #[async_trait]
 impl tenants::Remains for Remains {
-    async fn erase(&self, scope: Scope) -> Result<(), Problem> {
-        Log::erase(self.log.as_ref(), scope).await.map_err(Problem::internal)?;
-        self.facts.erase(scope).await.map_err(Problem::internal)
+    fn parts(&self) -> &[&'static str] {
+        &["log", "facts"]
+    }
+
+    async fn erase(&self, part: &str, scope: Scope) -> Result<(), Problem> {
+        match part {
+            "log" => Log::erase(self.log.as_ref(), scope).await.map_err(Problem::internal),
+            "facts" => self.facts.erase(scope).await.map_err(Problem::internal),
+            unknown => Err(Problem::internal(format!("nothing is kept in {unknown}"))),
+        }
     }
 }
 
@@ -62,10 +69,19 @@ pub(crate) fn lock(config: &Config) -> Result<File> {
 fn contexts(
     store: &Store,
     calls: &Calls,
+    services: &Services,
     catalogue: &Arc<Catalogue>,
     config: &Config,
     remains: &Arc<Remains>,
 ) -> Result<Vec<Context>> {
+    let of_tenants = tenants::Settings {
+        scheme: config.scheme.clone(),
+        host: config.host.clone(),
+        port: config.port(),
+        trial_days: config.tenants.trial_days,
+    };
+    let ports =
+        tenants::Ports { remains: remains.clone(), control: Arc::new(domains::Challenger::new(&config.tenants)) };
     let settings = identity::Settings {
         scheme: config.scheme.clone(),
         host: config.host.clone(),
@@ -73,7 +89,7 @@ fn contexts(
         hashing: std::thread::available_parallelism().map_or(2, usize::from),
     };
     Ok(vec![
-        tenants::context(store.clone(), remains.clone()),
+        tenants::context(store.clone(), services.clone(), ports, of_tenants),
         identity::context(store.clone(), calls.clone(), Arc::clone(catalogue), settings),
         users::context(store.clone()),
         notifications::context(store.clone(), mail::channel(config)?),
@@ -120,14 +136,14 @@ impl Platform {
         let store = Store::new(engine.clone(), keys);
         let (registry, catalogue) = (Registry::new(), catalogue());
         let calls = registry.calls();
-        let mut contexts =
-            contexts(&store, &calls, &catalogue, config, &Arc::new(Remains { log: engine.clone(), facts }))?;
+        let services = Services::new(Arc::clone(&catalogue), ambient.clone());
+        let remains = Arc::new(Remains { log: engine.clone(), facts });
+        let mut contexts = contexts(&store, &calls, &services, &catalogue, config, &remains)?;
         let operations = Operations::new(store.clone(), engine.clone());
         contexts.push(operations.context());
         all_declared(&contexts, &catalogue)?;
         registry.mount(&contexts);
         let settings = gateway::Settings { host: config.host.clone(), per_second: config.rate };
-        let services = Services::new(Arc::clone(&catalogue), ambient.clone());
         let edge: Arc<dyn web::Edge> = Arc::new(Gateway::new(settings, calls.clone(), catalogue, ambient));
         let document = web::document(&contexts, env!("CARGO_PKG_VERSION")).to_string();
         let openapi = move || {

@@ -27,7 +27,7 @@ use bytes::Bytes;
 use commands::{AssignRoles, BeginTotp, ConfirmTotp, Invite, ListSessions, ReadRoles, RegisterClient, RevokeSession};
 use contracts::{
     identity::{Authenticate, AuthenticateOperator, LinkPurpose},
-    tenants::{ReserveSeat, TenantProvisioned},
+    tenants::{ConfirmProvisioned, ReserveSeat, TenantProvisioned},
 };
 use http::{Method, Request, Response};
 use kernel::{
@@ -91,23 +91,31 @@ impl Identity {
         claim_token(&self.store)
     }
 
-    /// A tenant exists: its realm, and its owner with a link to come in by.
+    /// A tenant is to be set up: its realm, and its owner with a link to come in by.
     async fn provisioned(&self, event: TenantProvisioned, cx: Cx) -> Result<(), Problem> {
-        let cx = cx.within(event.tenant)?;
-        let (Some(email), Some(name)) = (event.owner_email.known(), event.owner_name.known()) else { return Ok(()) };
-        let store = self.store.at(&cx);
+        let tenant = event.tenant;
+        self.set_up(event, &cx.within(tenant)?).await?;
+        self.calls.call(ConfirmProvisioned { tenant, context: "identity".to_owned() }, &cx).await
+    }
+
+    async fn set_up(&self, event: TenantProvisioned, cx: &Cx) -> Result<(), Problem> {
+        let (Some(email), Some(owner_name)) = (event.owner_email.known(), event.owner_name.known()) else {
+            return Ok(());
+        };
+        let (Some(slug), Some(company)) = (event.slug.known(), event.name.known()) else { return Ok(()) };
+        let store = self.store.at(cx);
         if store.try_load::<Realm>(&Realm::ID.to_owned()).await?.is_none() {
-            let realm = Realm::new(event.tenant, event.name, self.settings.origin(event.slug.as_str()))?;
+            let realm = Realm::new(event.tenant, company, self.settings.origin(slug.as_str()))?;
             store.create(realm, ()).await?;
         }
         if store.try_load::<User>(&event.owner).await?.is_some() {
             return Ok(());
         }
-        self.calls.call(ReserveSeat { user: event.owner }, &cx).await?;
-        let realm = self.realm(&cx).await?;
-        let stamp = secret::fresh(&cx);
-        let (user, registered) = User::invite(event.owner, (email, name), vec![DefaultRole::Owner], stamp);
-        let link = link::make(&self.store, &cx, &realm, &user, LinkPurpose::Verify).await?;
+        self.calls.call(ReserveSeat { user: event.owner, until: None }, cx).await?;
+        let realm = self.realm(cx).await?;
+        let stamp = secret::fresh(cx);
+        let (user, registered) = User::invite(event.owner, (email, owner_name), vec![DefaultRole::Owner], stamp);
+        let link = link::make(&self.store, cx, &realm, &user, LinkPurpose::Verify).await?;
         let asked = user.link(LinkPurpose::Verify, link);
         store.create(user, vec![registered.into(), asked.into()]).await.map(drop)
     }
