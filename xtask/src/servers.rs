@@ -70,16 +70,16 @@ pub(crate) fn start_all() -> (Vec<Server>, Vec<String>) {
     (servers, missing)
 }
 
-/// Installs the OpenID Connect client that others wrote, for the tests that sign in with it. Its folder.
-pub(crate) fn oidc_client() -> Result<PathBuf> {
-    let folder = places::cache()?.join("oidc-client");
-    let sources = places::root().join("e2e/oidc");
+/// Installs a client that others wrote, for the tests that drive it: the folder of `e2e` and its script. Its own folder.
+pub(crate) fn client(name: &str, script: &str) -> Result<PathBuf> {
+    let folder = places::cache()?.join(format!("{name}-client"));
+    let sources = places::root().join("e2e").join(name);
     std::fs::create_dir_all(&folder)?;
-    for file in ["package.json", "package-lock.json", "sign_in.mjs"] {
+    for file in ["package.json", "package-lock.json", script] {
         std::fs::copy(sources.join(file), folder.join(file)).with_context(|| format!("cannot copy {file}"))?;
     }
     let installed =
         Command::new("npm").args(["ci", "--silent", "--no-audit", "--no-fund"]).current_dir(&folder).status();
-    ensure!(installed.context("cannot run npm")?.success(), "npm did not install the OpenID Connect client");
+    ensure!(installed.context("cannot run npm")?.success(), "npm did not install the client of e2e/{name}");
     Ok(folder)
 }

@@ -40,17 +40,20 @@ pub(crate) fn run(strict: bool) -> Result<Verdict> {
     for why in &missing {
         eprintln!("server: {why}");
     }
-    let oidc = servers::oidc_client();
-    if let Err(why) = &oidc {
-        eprintln!("client: {why:#}");
-    }
+    let clients = [
+        ("FREEHOLD_TEST_OIDC_CLIENT", servers::client("oidc", "sign_in.mjs")),
+        ("FREEHOLD_TEST_OFREP_CLIENT", servers::client("ofrep", "evaluate.mjs")),
+    ];
     let skips = std::env::temp_dir().join(format!("freehold-skips-{}", std::process::id()));
     std::fs::write(&skips, "")?;
     let mut command = Command::new("cargo");
     command.current_dir(places::root()).args(["test", "--workspace", "--no-fail-fast"]).stdout(Stdio::piped());
     command.env("FREEHOLD_SKIPS", &skips).envs(servers.iter().map(|server| (server.variable.0, &server.variable.1)));
-    if let Ok(oidc) = oidc {
-        command.env("FREEHOLD_TEST_OIDC_CLIENT", oidc);
+    for (variable, client) in clients {
+        match client {
+            Ok(folder) => drop(command.env(variable, folder)),
+            Err(why) => eprintln!("client: {why:#}"),
+        }
     }
     let mut child = command.spawn().context("cannot run cargo")?;
     let output = child.stdout.take().context("cargo has no output")?;

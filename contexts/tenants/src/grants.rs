@@ -53,7 +53,7 @@ pub(crate) struct OverrideFeature {
     /// True or false, the name or value of a variant, or an amount.
     value: Value,
     /// Until when; for good where nothing is said.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     until: Option<Timestamp>,
     /// Why; the tenant's people can read it.
     reason: Note,
@@ -64,11 +64,12 @@ use_case!(OverrideFeature => EntitlementView, "tenants.overrides.set", Platform,
 impl Handle<OverrideFeature> for Tenants {
     async fn handle(&self, it: OverrideFeature, cx: Granted<OverrideFeature>) -> Result<EntitlementView, Problem> {
         granted_value("/value", &it.value)?;
-        if it.until.is_some_and(|until| until <= cx.real_now()) {
+        self.store.at(&cx).load::<Tenant>(&it.tenant).await?;
+        let inside = cx.within(it.tenant)?;
+        let now = inside.now();
+        if it.until.is_some_and(|until| until <= now) {
             return Err(Problem::invalid_field("/until", "expected an instant to come"));
         }
-        self.store.at(&cx).load::<Tenant>(&it.tenant).await?;
-        let (inside, now) = (cx.within(it.tenant)?, cx.real_now());
         if !self.flags(&inside).await?.understands(&it.feature, &it.value) {
             return Err(Problem::invalid_field("/value", "expected a value or a variant that this feature has"));
         }
@@ -95,8 +96,8 @@ use_case!(ClearOverride => (), "tenants.overrides.clear", Platform, may::OVERRID
 impl Handle<ClearOverride> for Tenants {
     async fn handle(&self, it: ClearOverride, cx: Granted<ClearOverride>) -> Result<(), Problem> {
         self.store.at(&cx).load::<Tenant>(&it.tenant).await?;
-        let now = cx.real_now();
-        self.give(&cx.within(it.tenant)?, |given| given.set(&it.feature, None, now)).await
+        let inside = cx.within(it.tenant)?;
+        self.give(&inside, |given| given.set(&it.feature, None, inside.now())).await
     }
 }
 
@@ -118,11 +119,11 @@ use_case!(UpdateQuota => QuotaView, "tenants.quotas.update", Platform, may::QUOT
 impl Handle<UpdateQuota> for Tenants {
     async fn handle(&self, it: UpdateQuota, cx: Granted<UpdateQuota>) -> Result<QuotaView, Problem> {
         self.store.at(&cx).load::<Tenant>(&it.tenant).await?;
-        let (inside, now) = (cx.within(it.tenant)?, cx.real_now());
+        let inside = cx.within(it.tenant)?;
         self.allowance(&inside, &it.resource).await?;
         let reason: Note = "set by whoever runs this installation".parse().map_err(Problem::internal)?;
         let over = Override { value: json!(it.limit), until: None, reason };
-        self.give(&inside, |given| given.set(&it.resource, Some(over.clone()), now)).await?;
+        self.give(&inside, |given| given.set(&it.resource, Some(over.clone()), inside.now())).await?;
         self.quota_view(&inside, &it.resource).await
     }
 }
