@@ -47,6 +47,18 @@ pub(crate) struct Smtp {
     pub(crate) from: String,
 }
 
+/// Tenants.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OfTenants {
+    /// How many days a tenant that signed up is on trial; 0 for not at all.
+    pub(crate) trial_days: u16,
+    /// Whether a domain may lead to an address that is not public: for development alone.
+    pub(crate) private_domains: bool,
+    /// The port at which the challenge of a domain is asked for.
+    pub(crate) domain_port: u16,
+}
+
 /// The effective configuration. The reference page and the sample file are made from this type and `defaults`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -75,6 +87,7 @@ pub(crate) struct Config {
     pub(crate) private_targets: bool,
     /// The mail server.
     pub(crate) smtp: Smtp,
+    pub(crate) tenants: OfTenants,
     #[serde(skip)]
     explained: String,
 }
@@ -86,6 +99,7 @@ pub(crate) fn defaults() -> serde_json::Value {
         "log": "info", "log_json": false, "rate": 200, "event_days": 30, "private_targets": false,
         "smtp": { "host": null, "port": 587, "tls": true, "user": null, "password": null,
                   "from": "Freehold <no-reply@localhost>" },
+        "tenants": { "trial_days": 0, "private_domains": false, "domain_port": 80 },
     })
 }
 
@@ -139,6 +153,9 @@ impl Config {
             "smtp.user",
             "smtp.password",
             "smtp.from",
+            "tenants.trial_days",
+            "tenants.private_domains",
+            "tenants.domain_port",
         ] {
             let value = figment.find_value(name).ok().and_then(|value| serde_json::to_value(value).ok());
             let shown = match value {
@@ -147,7 +164,7 @@ impl Config {
                 None => "null".to_owned(),
             };
             let from = source(figment.find_metadata(name));
-            lines.push(format!("{name:<14} = {shown:<34} # {from}\n"));
+            lines.push(format!("{name:<23} = {shown:<34} # {from}\n"));
         }
         config.explained = lines.concat();
         Ok(config)

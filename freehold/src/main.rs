@@ -6,6 +6,7 @@ mod call;
 mod config;
 mod describe;
 mod doctor;
+mod domains;
 mod failure;
 mod mail;
 mod platform;

@@ -16,7 +16,7 @@ use sqlite::{SqliteEngine, SqliteKeys};
 use store::Store;
 use tokio::{net::TcpListener, sync::Notify};
 
-use crate::{backup, config::Config, failure::Failure, mail};
+use crate::{backup, config::Config, domains, failure::Failure, mail};
 
 /// How long requests that run may take to end once it is told to stop.
 const DRAIN: Duration = Duration::from_secs(4);
@@ -43,9 +43,16 @@ struct Remains {
 
 #[async_trait]
 impl tenants::Remains for Remains {
-    async fn erase(&self, scope: Scope) -> Result<(), Problem> {
-        Log::erase(self.log.as_ref(), scope).await.map_err(Problem::internal)?;
-        self.facts.erase(scope).await.map_err(Problem::internal)
+    fn parts(&self) -> &[&'static str] {
+        &["log", "facts"]
+    }
+
+    async fn erase(&self, part: &str, scope: Scope) -> Result<(), Problem> {
+        match part {
+            "log" => Log::erase(self.log.as_ref(), scope).await.map_err(Problem::internal),
+            "facts" => self.facts.erase(scope).await.map_err(Problem::internal),
+            unknown => Err(Problem::internal(format!("nothing is kept in {unknown}"))),
+        }
     }
 }
 
@@ -68,6 +75,14 @@ fn contexts(
     remains: &Arc<Remains>,
     services: &Services,
 ) -> Result<Vec<Context>> {
+    let of_tenants = tenants::Settings {
+        scheme: config.scheme.clone(),
+        host: config.host.clone(),
+        port: config.port(),
+        trial_days: config.tenants.trial_days,
+    };
+    let ports =
+        tenants::Ports { remains: remains.clone(), control: Arc::new(domains::Challenger::new(&config.tenants)) };
     let settings = identity::Settings {
         scheme: config.scheme.clone(),
         host: config.host.clone(),
@@ -82,7 +97,7 @@ fn contexts(
     };
     let clock = Ambient::system().clock;
     Ok(vec![
-        tenants::context(store.clone(), remains.clone()),
+        tenants::context(store.clone(), services.clone(), ports, of_tenants),
         identity::context(store.clone(), calls.clone(), Arc::clone(catalogue), settings, {
             let services = services.clone();
             move || services.cx("identity", Scope::Platform)

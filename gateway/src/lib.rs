@@ -91,13 +91,16 @@ impl Gateway {
                 host
             }
         };
+        let refused = |code: &'static str, what: &str| {
+            let why = found.reason.as_deref().unwrap_or("no reason was given");
+            Problem::new(ProblemKind::Denied, code, format!("this tenant is {what}: {why}"))
+        };
         match found.status {
-            TenantStatus::Active => Ok(Scope::Tenant(found.id)),
-            TenantStatus::Suspended => {
-                let why = found.reason.as_deref().unwrap_or("no reason was given");
-                Err(Problem::new(ProblemKind::Denied, "tenant_suspended", format!("this tenant is suspended: {why}"))
-                    .hint("its owner can ask whoever runs this installation to resume it"))
-            }
+            TenantStatus::Provisioning | TenantStatus::Trial | TenantStatus::Active => Ok(Scope::Tenant(found.id)),
+            TenantStatus::Suspended => Err(refused("tenant_suspended", "suspended")
+                .hint("its owner can ask whoever runs this installation to resume it")),
+            TenantStatus::Archived => Err(refused("tenant_archived", "archived")
+                .hint("its data is kept; its owner can ask whoever runs this installation to restore it")),
             TenantStatus::Erased => Err(Problem::not_found("tenant")),
         }
     }

@@ -73,6 +73,7 @@ pub(crate) fn start_all() -> (Vec<Server>, Vec<String>) {
 /// A client that others wrote: the variable that names its folder to the tests, its folder in `e2e`, its script.
 const CLIENTS: &[(&str, &str, &str)] = &[
     ("FREEHOLD_TEST_OIDC_CLIENT", "oidc", "sign_in.mjs"),
+    ("FREEHOLD_TEST_OFREP_CLIENT", "ofrep", "evaluate.mjs"),
     ("FREEHOLD_TEST_WEBHOOKS_CLIENT", "webhooks", "verify.mjs"),
 ];
 

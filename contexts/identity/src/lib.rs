@@ -43,7 +43,7 @@ use bytes::Bytes;
 use commands::RegisterClient;
 use contracts::{
     identity::{Authenticate, AuthenticateOperator, LinkPurpose},
-    tenants::{ReserveSeat, TenantProvisioned},
+    tenants::{ConfirmProvisioned, ReserveSeat, TenantProvisioned},
 };
 use http::{Method, Request, Response};
 use kernel::{
@@ -117,13 +117,21 @@ impl Identity {
         claim_token(&self.store)
     }
 
-    /// A tenant exists: its realm, and its owner with a link to come in by.
+    /// A tenant is to be set up: its realm, and its owner with a link to come in by.
     async fn provisioned(&self, event: TenantProvisioned, cx: Cx) -> Result<(), Problem> {
-        let cx = cx.within(event.tenant)?;
-        let (Some(email), Some(name)) = (event.owner_email.known(), event.owner_name.known()) else { return Ok(()) };
-        let store = self.store.at(&cx);
+        let tenant = event.tenant;
+        self.set_up(event, &cx.within(tenant)?).await?;
+        self.calls.call(ConfirmProvisioned { tenant, context: "identity".to_owned() }, &cx).await
+    }
+
+    async fn set_up(&self, event: TenantProvisioned, cx: &Cx) -> Result<(), Problem> {
+        let (Some(email), Some(owner_name)) = (event.owner_email.known(), event.owner_name.known()) else {
+            return Ok(());
+        };
+        let (Some(slug), Some(company)) = (event.slug.known(), event.name.known()) else { return Ok(()) };
+        let store = self.store.at(cx);
         if store.try_load::<Realm>(&Realm::ID.to_owned()).await?.is_none() {
-            let realm = Realm::new(event.tenant, event.name, self.settings.origin(event.slug.as_str()))?;
+            let realm = Realm::new(event.tenant, company, self.settings.origin(slug.as_str()))?;
             store.create(realm, ()).await?;
         }
         if store.try_load::<Owners>(&Owners::ID.to_owned()).await?.is_none() {
@@ -133,12 +141,12 @@ impl Identity {
             return Ok(());
         }
         let until = cx.real_now() + link::LASTS;
-        self.calls.call(ReserveSeat { user: event.owner, until: Some(until) }, &cx).await?;
-        let realm = self.realm(&cx).await?;
+        self.calls.call(ReserveSeat { user: event.owner, until: Some(until) }, cx).await?;
+        let realm = self.realm(cx).await?;
         // Whoever signs up names any mailbox: it gets only so many mails. The link can be asked for later.
         let mails = self.keeps_pace(pace::Paced::Mailbox, email.as_str()).await?;
-        let (user, registered) = User::invite(event.owner, (email, name), Vec::new(), secret::fresh(&cx), until);
-        let link = link::make(&self.store, &cx, &realm, &user, LinkPurpose::Verify).await?;
+        let (user, registered) = User::invite(event.owner, (email, owner_name), Vec::new(), secret::fresh(cx), until);
+        let link = link::make(&self.store, cx, &realm, &user, LinkPurpose::Verify).await?;
         let asked = mails.then(|| user.link(LinkPurpose::Verify, link).into());
         store.create(user, [registered.into()].into_iter().chain(asked).collect::<Vec<AnyEvent>>()).await.map(drop)
     }

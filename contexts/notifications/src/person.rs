@@ -74,7 +74,7 @@ impl Notifications {
     pub(crate) async fn provisioned(&self, event: TenantProvisioned, cx: Cx) -> Result<(), Problem> {
         let cx = cx.within(event.tenant)?;
         let (store, id) = (self.store.at(&cx), Settings::ID.to_owned());
-        let tenant = Some((event.name, event.slug));
+        let tenant = event.name.known().zip(event.slug.known());
         if store.try_load::<Settings>(&id).await?.is_none() {
             store.create(Settings::new(tenant), ()).await?;
         } else {

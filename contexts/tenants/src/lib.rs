@@ -1,124 +1,141 @@
 //! Tenants: who the customers are, where they are in their life, and what they may use.
 //!
-//! A **tenant** is found by its **slug**, which never changes. **Suspended**, its people can sign in no more and all stays;
-//! **erased**, its keys are destroyed first and its data after. A **quota** is an amount of a resource, reserved before
-//! use. A **feature** is on or off for a tenant's people, or on for a share of them.
+//! A **tenant** is found by its **slug**, which never changes, or by a **domain** that was shown to be its own. It is
+//! **provisioned** by the contexts that set something up, then on **trial** or **active**. **Suspended** or **archived**,
+//! nobody can sign in and all stays; **erased**, its keys are destroyed first and its data after. A **feature** is worth
+//! something to a tenant and its people: true or false, one of several variants, or an amount; it is defined, granted by
+//! a plan, overridden by an operator. A **quota** is what is used of an amount, reserved before use.
 
-mod commands;
+mod branding;
+mod domain;
+mod domains;
+mod entitlements;
+mod erasure;
+mod evaluation;
 mod feature;
+mod features;
+mod flags;
+mod grants;
+mod history;
+mod lifecycle;
 mod ofrep;
 mod permissions;
+mod provisioning;
 mod queries;
 mod quota;
+mod quotas;
+mod rule;
+mod sagas;
+mod table;
 mod tenant;
+mod trial;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use commands::{EraseTenant, ResumeTenant, SignUp, SuspendTenant, SwitchFeature, UpdateQuota};
-use contracts::{
-    identity::UserActivated,
-    tenants::{ReleaseSeat, ReserveSeat, ResolveTenant, TenantErased},
-};
-use http::Method;
-use kernel::{Context, Endpoint, Problem, Scope, ScopeKind, context::Fired};
-use queries::{ListFeatures, ListTenants, ReadSeats};
-use quota::{ResourceQuota, SEATS};
-use store::Store;
-use tenant::Tenant;
+use events::Services;
+use kernel::{Aggregate, Cx, Happened, Problem, Scope};
+use store::{Loaded, Store};
+
+use flags::{Flags, Turns};
+use quotas::Slices;
+
+pub use domain::Challenge;
+pub use domains::Control;
+pub use table::context;
 
 /// What this context declares.
 pub const PERMISSIONS: &[kernel::PermissionDecl] = permissions::ALL;
 
-/// What is kept of a tenant outside the aggregate store (events, facts), and goes with it.
+/// What is kept of a tenant outside the aggregate store, and goes with it.
 #[async_trait]
 pub trait Remains: Send + Sync + 'static {
-    /// Removes what is kept of a scope. Repeatable.
-    async fn erase(&self, scope: Scope) -> Result<(), Problem>;
+    /// Where something is kept (events, facts), in the order in which it goes.
+    fn parts(&self) -> &[&'static str];
+
+    /// Removes what one of the parts keeps of a scope. Repeatable.
+    async fn erase(&self, part: &str, scope: Scope) -> Result<(), Problem>;
+}
+
+/// How the installation is reached, and what a sign-up begins with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `http` or `https`.
+    pub scheme: String,
+    /// The host name; tenants are its subdomains.
+    pub host: String,
+    /// The port in addresses, where it is not the scheme's own.
+    pub port: Option<u16>,
+    /// How many days a tenant that signed up is on trial; 0 for not at all.
+    pub trial_days: u16,
+}
+
+impl Settings {
+    /// The origin of a tenant.
+    fn origin(&self, slug: &str) -> String {
+        let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{}://{slug}.{}{port}", self.scheme, self.host)
+    }
+}
+
+/// What the context needs of others.
+pub struct Ports {
+    /// What is kept of tenants elsewhere.
+    pub remains: Arc<dyn Remains>,
+    /// Looks at domains.
+    pub control: Arc<dyn Control>,
 }
 
 /// The context.
 pub(crate) struct Tenants {
     pub(crate) store: Store,
-    remains: Arc<dyn Remains>,
+    pub(crate) services: Services,
+    pub(crate) remains: Arc<dyn Remains>,
+    pub(crate) control: Arc<dyn Control>,
+    pub(crate) settings: Settings,
+    pub(crate) flags: Flags,
+    pub(crate) turns: Turns,
+    pub(crate) slices: Slices,
 }
 
 impl Tenants {
-    async fn erased(&self, event: TenantErased, cx: kernel::Cx) -> Result<(), Problem> {
-        let owner = self.store.at(&cx).load::<Tenant>(&event.tenant).await?.owner_id();
-        let inside = cx.within(event.tenant)?;
-        self.store.at(&inside).erase().await?;
-        self.remains.erase(inside.scope()).await?;
-        self.store.keys().destroy_person(Scope::Platform, owner).await?;
-        Ok(())
+    fn new(store: Store, services: Services, ports: Ports, settings: Settings) -> Self {
+        let Ports { remains, control } = ports;
+        let (flags, turns, slices) = (Flags::new(), Turns::new(), Slices::new());
+        Self { store, services, remains, control, settings, flags, turns, slices }
     }
 
-    async fn seat_confirmed(&self, event: UserActivated, cx: kernel::Cx) -> Result<(), Problem> {
-        self.ensure_seats(&cx).await?;
-        let holder = event.user.to_string();
-        let confirm = |it: &mut ResourceQuota| {
-            it.confirm(&holder);
-            Ok(())
+    /// The context's own service in the platform's scope, in the course of what happens in a tenant's.
+    pub(crate) fn at_platform(&self, cx: &Cx) -> Cx {
+        let platform = self.services.cx("tenants", Scope::Platform).traced(cx.trace());
+        let platform = match cx.causation() {
+            Some(event) => platform.caused_by(event, &cx.correlation()),
+            None => platform,
         };
-        self.store.at(&cx).change(&SEATS.to_owned(), confirm).await.map(drop)
+        match cx.write_key() {
+            Some(key) => platform.repeatable(&key.0),
+            None => platform,
+        }
     }
 
-    async fn reservations_end(&self, fired: Fired, cx: kernel::Cx) -> Result<(), Problem> {
-        let now = cx.now();
-        let expire = |it: &mut ResourceQuota| {
-            it.expire(now);
-            Ok(())
-        };
-        self.store.at(&cx).change(&fired.id, expire).await.map(drop)
+    /// Changes an aggregate that is there from the first change on.
+    pub(crate) async fn upsert<A: Aggregate, H: Happened>(
+        &self,
+        cx: &Cx,
+        id: &A::Id,
+        fresh: impl FnOnce() -> A + Send,
+        mut rule: impl FnMut(&mut A) -> Result<H, Problem> + Send,
+    ) -> Result<Loaded<A>, Problem> {
+        let store = self.store.at(cx);
+        if store.try_load::<A>(id).await?.is_none() {
+            let mut it = fresh();
+            let happened = rule(&mut it)?.events();
+            match store.create(it, happened).await {
+                // Someone else was faster.
+                Err(problem) if problem.code() == "changed_meanwhile" => {}
+                outcome => return outcome,
+            }
+        }
+        store.change(id, rule).await
     }
-}
-
-/// The context, with its table.
-pub fn context(store: Store, remains: Arc<dyn Remains>) -> Context {
-    let it = Arc::new(Tenants { store, remains });
-    let ofrep = |name, summary, all: bool| {
-        let it = Arc::clone(&it);
-        Endpoint::new(name, summary, ScopeKind::Tenant, permissions::FEATURE_READ, move |request, cx| {
-            let it = Arc::clone(&it);
-            async move { if all { it.evaluate_all(request, cx).await } else { it.evaluate_one(request, cx).await } }
-        })
-        .accepts("application/json")
-    };
-    let (erased, confirmed, ended) = (Arc::clone(&it), Arc::clone(&it), Arc::clone(&it));
-    Context::new("tenants", PERMISSIONS)
-        .about("Who the customers are, where they are in their life, and what they may use.")
-        .route::<SignUp, _>(Method::POST, "/v1/sign-up", &it)
-        .route::<ListTenants, _>(Method::GET, "/v1/tenants", &it)
-        .route::<SuspendTenant, _>(Method::POST, "/v1/tenants/{tenant}/suspend", &it)
-        .route::<ResumeTenant, _>(Method::POST, "/v1/tenants/{tenant}/resume", &it)
-        .route::<EraseTenant, _>(Method::POST, "/v1/tenants/{tenant}/erase", &it)
-        .route::<UpdateQuota, _>(Method::PUT, "/v1/tenants/{tenant}/quotas/{resource}", &it)
-        .route::<ReadSeats, _>(Method::GET, "/v1/seats", &it)
-        .route::<ListFeatures, _>(Method::GET, "/v1/features", &it)
-        .route::<SwitchFeature, _>(Method::PUT, "/v1/features/{feature}", &it)
-        .endpoint(
-            Method::POST,
-            "/ofrep/v1/evaluate/flags/{key}",
-            ofrep("tenants.ofrep.evaluate", "Evaluates a flag", false),
-        )
-        .endpoint(
-            Method::POST,
-            "/ofrep/v1/evaluate/flags",
-            ofrep("tenants.ofrep.evaluate_all", "Evaluates all flags", true),
-        )
-        .internal::<ResolveTenant, _>(&it)
-        .internal::<ReserveSeat, _>(&it)
-        .internal::<ReleaseSeat, _>(&it)
-        .on("erase", move |event: TenantErased, cx| {
-            let it = Arc::clone(&erased);
-            async move { it.erased(event, cx).await }
-        })
-        .on("confirm_seat", move |event: UserActivated, cx| {
-            let it = Arc::clone(&confirmed);
-            async move { it.seat_confirmed(event, cx).await }
-        })
-        .timer("tenants.resource_quota", move |fired, cx| {
-            let it = Arc::clone(&ended);
-            async move { it.reservations_end(fired, cx).await }
-        })
 }

@@ -1,79 +1,169 @@
-//! The OpenFeature Remote Evaluation Protocol (OFREP 0.2): one flag, and all of them with an ETag.
+//! The OpenFeature Remote Evaluation Protocol (OFREP 0.3): one flag, and all of them with an ETag.
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
-use kernel::{Cx, Problem, context::Body};
-use serde::Deserialize;
-use serde_json::{Value, json};
-use store::Page;
+use kernel::{Caller, Cx, Problem, context::Body};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
-use crate::{Tenants, feature::Feature};
+use crate::{
+    Tenants,
+    evaluation::{NoTarget, Served, Why},
+};
 
-#[derive(Deserialize, Default)]
+/// The longest text that a rollout goes by, and the most that can be told of whoever asks.
+const LONGEST_TARGET: usize = 256;
+const MOST_ATTRIBUTES: usize = 100;
+
+/// A refusal in the protocol's own words.
+#[derive(Serialize)]
+struct Failure<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    #[serde(rename = "errorCode")]
+    code: &'static str,
+    #[serde(rename = "errorDetails")]
+    details: &'static str,
+}
+
+#[derive(Serialize)]
+struct Success<'a> {
+    key: &'a str,
+    value: &'a Value,
+    reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    variant: Option<&'a str>,
+    metadata: Metadata<'a>,
+}
+
+#[derive(Serialize)]
+struct Metadata<'a> {
+    /// Why, as people read it.
+    explanation: Why<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Evaluated<'a> {
+    Success(Success<'a>),
+    Failure(Failure<'a>),
+}
+
+#[derive(Serialize)]
+struct Bulk<'a> {
+    flags: Vec<Evaluated<'a>>,
+}
+
+const NO_TARGET: (&str, &str) = ("TARGETING_KEY_MISSING", "a rollout needs a targetingKey in the context");
+
+fn evaluated<'a>(key: &'a str, served: Result<Served<'a>, NoTarget>) -> Evaluated<'a> {
+    match served {
+        Ok(Served { value, variant, reason, why }) => {
+            Evaluated::Success(Success { key, value, reason, variant, metadata: Metadata { explanation: why } })
+        }
+        Err(NoTarget) => Evaluated::Failure(Failure { key: Some(key), code: NO_TARGET.0, details: NO_TARGET.1 }),
+    }
+}
+
+/// Whoever is asked for.
 struct Asked {
-    #[serde(default)]
-    context: Context,
+    target: Option<String>,
+    attributes: Map<String, Value>,
 }
 
-#[derive(Deserialize, Default)]
-struct Context {
-    #[serde(rename = "targetingKey")]
-    targeting_key: Option<String>,
+type Refused = (&'static str, &'static str);
+
+impl Asked {
+    /// What the client says; of a signed-in person who says nothing, the person.
+    fn read(body: &[u8], cx: &Cx) -> Result<Self, Refused> {
+        let invalid = |details| Err(("INVALID_CONTEXT", details));
+        let mut attributes = match body {
+            [] => Map::new(),
+            body => match serde_json::from_slice(body) {
+                Ok(Value::Object(mut fields)) => match fields.remove("context") {
+                    Some(Value::Object(context)) => context,
+                    None => Map::new(),
+                    Some(_) => return invalid("the context is no object"),
+                },
+                Ok(_) | Err(_) => return Err(("PARSE_ERROR", "the body is not a JSON object")),
+            },
+        };
+        if attributes.len() > MOST_ATTRIBUTES {
+            return invalid("the context has more than 100 attributes");
+        }
+        let target = match attributes.remove("targetingKey") {
+            Some(Value::String(target)) if target.len() <= LONGEST_TARGET => Some(target).filter(|it| !it.is_empty()),
+            Some(_) => return invalid("the targetingKey is not a text of at most 256 bytes"),
+            None => None,
+        };
+        let person = || matches!(cx.caller(), Caller::User { .. }).then(|| cx.caller().to_string());
+        Ok(Self { target: target.or_else(person), attributes })
+    }
 }
 
-fn answered(status: StatusCode, body: &Value, tag: Option<&str>) -> Result<Response<Body>, Problem> {
+fn answered(status: StatusCode, body: &impl Serialize, tag: Option<&str>) -> Result<Response<Body>, Problem> {
     let mut response = Response::builder().status(status).header(header::CONTENT_TYPE, "application/json");
     if let Some(tag) = tag {
         response = response.header(header::ETAG, tag);
     }
-    response.body(body.to_string().into()).map_err(Problem::internal)
+    response.body(serde_json::to_vec(body).map_err(Problem::internal)?.into()).map_err(Problem::internal)
 }
 
-/// Who is asked for: what the client says, else the caller.
-fn target(request: &Request<Bytes>, cx: &Cx) -> Result<String, Problem> {
-    let asked: Asked = if request.body().is_empty() {
-        Asked::default()
-    } else {
-        serde_json::from_slice(request.body()).map_err(|error| Problem::invalid_field("", error.to_string()))?
-    };
-    let named = asked.context.targeting_key.filter(|key| !key.is_empty() && key.len() <= 256);
-    Ok(named.unwrap_or_else(|| cx.caller().to_string()))
+fn refused(key: Option<&str>, (code, details): Refused) -> Result<Response<Body>, Problem> {
+    answered(StatusCode::BAD_REQUEST, &Failure { key, code, details }, None)
 }
 
-fn evaluation(feature: &Feature, target: &str) -> Value {
-    let (value, reason) = feature.evaluate(target);
-    json!({ "key": feature.key().as_str(), "value": value, "reason": reason, "variant": if value { "on" } else { "off" },
-        "metadata": {} })
+/// The same for the same answer: of the features, and of all that is known of whoever asks.
+fn tag(features: &[u8], target: Option<&str>, body: &[u8]) -> String {
+    let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
+    digest.update(features);
+    for part in [target.unwrap_or_default().as_bytes(), body] {
+        digest.update(&part.len().to_be_bytes());
+        digest.update(part);
+    }
+    let digest = digest.finish();
+    let half = digest.as_ref().get(..16).unwrap_or_default();
+    half.iter().fold(String::with_capacity(34) + "\"", |tag, byte| tag + &format!("{byte:02x}")) + "\""
+}
+
+/// Whether a list of tags holds this one (RFC 9110, section 13.1.2: weak comparison).
+fn knows(request: &Request<Bytes>, tag: &str) -> bool {
+    let sent = request.headers().get_all(header::IF_NONE_MATCH).iter().filter_map(|it| it.to_str().ok());
+    let mut tags = sent.flat_map(|it| it.split(',')).map(str::trim);
+    tags.any(|it| it == "*" || it.strip_prefix("W/").unwrap_or(it) == tag)
 }
 
 impl Tenants {
     pub(crate) async fn evaluate_one(&self, request: Request<Bytes>, cx: Cx) -> Result<Response<Body>, Problem> {
-        let name = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
-        let target = target(&request, &cx)?;
-        let found = match name.parse() {
-            Ok(key) => self.store.at(&cx).try_load::<Feature>(&key).await?,
-            Err(_) => None,
+        let key = request.uri().path().rsplit('/').next().unwrap_or_default();
+        let asked = match Asked::read(request.body(), &cx) {
+            Ok(asked) => asked,
+            Err(why) => return refused(Some(key), why),
         };
-        if let Some(feature) = found {
-            return answered(StatusCode::OK, &evaluation(&feature, &target), None);
+        let set = self.flags(&cx).await?;
+        match set.evaluate(key, asked.target.as_deref(), &asked.attributes) {
+            Some(Ok(served)) => answered(StatusCode::OK, &evaluated(key, Ok(served)), None),
+            Some(Err(NoTarget)) => refused(Some(key), NO_TARGET),
+            None => {
+                let details = "there is no feature of that key";
+                answered(StatusCode::NOT_FOUND, &Failure { key: Some(key), code: "FLAG_NOT_FOUND", details }, None)
+            }
         }
-        let unknown = json!({ "key": name, "errorCode": "FLAG_NOT_FOUND",
-            "errorDetails": "no feature of this tenant has that key" });
-        answered(StatusCode::NOT_FOUND, &unknown, None)
     }
 
     pub(crate) async fn evaluate_all(&self, request: Request<Bytes>, cx: Cx) -> Result<Response<Body>, Problem> {
-        let target = target(&request, &cx)?;
-        let listed = self.store.at(&cx).list::<Feature>("all", "", &Page { limit: 200, ..Page::default() }).await?;
-        let flags: Vec<Value> = listed.items.iter().map(|feature| evaluation(feature, &target)).collect();
-        let body = json!({ "flags": flags, "metadata": {} });
-        let digest = ring::digest::digest(&ring::digest::SHA256, body.to_string().as_bytes());
-        let half = digest.as_ref().iter().take(12);
-        let tag = half.fold(String::from("\""), |tag, byte| format!("{tag}{byte:02x}")) + "\"";
-        if request.headers().get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+        let asked = match Asked::read(request.body(), &cx) {
+            Ok(asked) => asked,
+            Err(why) => return refused(None, why),
+        };
+        let set = self.flags(&cx).await?;
+        let tag = tag(&set.digest, asked.target.as_deref(), request.body());
+        if knows(&request, &tag) {
             let unchanged = Response::builder().status(StatusCode::NOT_MODIFIED).header(header::ETAG, tag);
             return unchanged.body(Bytes::new().into()).map_err(Problem::internal);
         }
-        answered(StatusCode::OK, &body, Some(&tag))
+        let all = set.evaluate_all(asked.target.as_deref(), &asked.attributes);
+        let flags = all.map(|(key, served)| evaluated(key.as_str(), served)).collect();
+        answered(StatusCode::OK, &Bulk { flags }, Some(&tag))
     }
 }

@@ -2,7 +2,7 @@
 
 use kernel::EventDecl;
 
-use crate::{analytics, identity, notifications, tenants, users};
+use crate::{analytics, entitlements, identity, notifications, tenants, users};
 
 /// All of them, by context and name.
 pub const ALL: &[EventDecl] = &[
@@ -28,8 +28,8 @@ pub const ALL: &[EventDecl] = &[
     EventDecl::of::<notifications::NotificationRequested>(),
     EventDecl::of::<notifications::NotificationSent>(),
     EventDecl::of::<notifications::TemplateUpdated>(),
-    EventDecl::of::<tenants::FeatureEnabled>(),
-    EventDecl::of::<tenants::ResourceQuotaUpdated>(),
+    EventDecl::of::<entitlements::FeatureEnabled>(),
+    EventDecl::of::<entitlements::ResourceQuotaUpdated>(),
     EventDecl::of::<tenants::TenantErased>(),
     EventDecl::of::<tenants::TenantProvisioned>(),
     EventDecl::of::<tenants::TenantResumed>(),

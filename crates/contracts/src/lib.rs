@@ -2,6 +2,8 @@
 //! those. Data only; who emits and who serves is named in each module.
 
 pub mod analytics;
+pub mod domains;
+pub mod entitlements;
 pub mod events;
 pub mod identity;
 pub mod notifications;

@@ -1,8 +1,7 @@
-//! Tenants: emitted and served by the context `tenants`.
+//! Tenants: emitted and served by the context `tenants`. What it tells of a tenant's use is in [`crate::entitlements`].
 
 use kernel::{
-    Condition, DefaultRole, Effect, Event, Permission, PermissionDecl, Personal, ScopeKind, TenantId, Timestamp,
-    UseCase, UserId,
+    Condition, DefaultRole, Event, Permission, PermissionDecl, Personal, TenantId, Timestamp, UserId,
     text::{DisplayName, EmailAddress, Slug},
     use_case,
 };
@@ -13,12 +12,36 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TenantStatus {
+    /// Other contexts are setting it up; its owner can already follow the link that was mailed.
+    Provisioning,
+    /// Its people can use it, until the trial ends.
+    Trial,
     /// Its people can use it.
     Active,
     /// Nobody can sign in; its data stays.
     Suspended,
+    /// Put away: nobody can sign in, its data stays, and it can be restored.
+    Archived,
     /// Its data is being destroyed, or is destroyed.
     Erased,
+}
+
+impl TenantStatus {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Provisioning, Self::Trial, Self::Active, Self::Suspended, Self::Archived, Self::Erased];
+
+    /// The name as shown.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Provisioning => "provisioning",
+            Self::Trial => "trial",
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Archived => "archived",
+            Self::Erased => "erased",
+        }
+    }
 }
 
 /// A tenant as other contexts and operators see it.
@@ -32,31 +55,34 @@ pub struct TenantView {
     pub name: DisplayName,
     /// Where it is in its life.
     pub status: TenantStatus,
-    /// Why it is suspended.
+    /// Why it is suspended or archived.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// When its trial ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub trial_ends: Option<Timestamp>,
+    /// Its canonical origin, fixed when it was provisioned: sign-in always happens there.
+    pub origin: String,
+    /// Whether it was found by a custom domain, which is an alias: sign-in leads to the canonical origin.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub alias: bool,
 }
 
-/// Finds a tenant by its id or slug.
+/// Finds a tenant by its id, its slug, or a domain of its own that was verified.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResolveTenant {
-    /// An id (`ten_…`) or a slug.
+    /// An id (`ten_…`), a slug, or a host name with a dot in it.
     pub name: String,
 }
 
-impl UseCase for ResolveTenant {
-    type Output = TenantView;
-    const NAME: &'static str = "tenants.resolve";
-    const SCOPE: ScopeKind = ScopeKind::Platform;
-    const NEEDS: Permission = RESOLVE.permission;
-    const EFFECT: Effect = Effect::Tell;
-}
+use_case!(ResolveTenant => TenantView, "tenants.resolve", Platform, RESOLVE.permission, Tell);
 
 /// See [`ResolveTenant`].
 pub const RESOLVE: PermissionDecl = PermissionDecl {
     permission: Permission::new("tenants.tenant.resolve"),
-    meaning: "find a tenant by its subdomain or id",
+    meaning: "find a tenant by its subdomain, domain or id",
     held_by: &[
         (DefaultRole::Gateway, Condition::Always),
         (DefaultRole::Service, Condition::Always),
@@ -64,35 +90,69 @@ pub const RESOLVE: PermissionDecl = PermissionDecl {
     ],
 };
 
-/// Reserves a seat for a person; refused when all are taken. A reservation that is not confirmed until then is released by
-/// itself, so that a crash leaks none; reserving again makes it last longer.
+/// The contexts that set something up before a tenant can be used. Each follows [`TenantProvisioned`], which comes again
+/// until it has answered, and then says so by [`ConfirmProvisioned`].
+pub const PROVISIONERS: [&str; 1] = ["identity"];
+
+/// Says that a context has set up what it must for a new tenant. Repeatable.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmProvisioned {
+    /// Which tenant.
+    pub tenant: TenantId,
+    /// Which context: one of [`PROVISIONERS`].
+    pub context: String,
+}
+
+use_case!(ConfirmProvisioned => (), "tenants.provisioning.confirm", Platform, PROVISIONED.permission, |it| it.tenant.into());
+
+/// See [`ConfirmProvisioned`].
+pub const PROVISIONED: PermissionDecl = PermissionDecl {
+    permission: Permission::new("tenants.provisioning.confirm"),
+    meaning: "say that a context has set up a new tenant",
+    held_by: &[(DefaultRole::Service, Condition::Always)],
+};
+
+/// Ends a tenant's trial well: it is active from now on, also where the end of the trial had suspended it. Repeatable.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ActivateTenant {
+    /// Which tenant.
+    pub tenant: TenantId,
+}
+
+use_case!(ActivateTenant => TenantView, "tenants.activate", Platform, ACTIVATE.permission, |it| it.tenant.into());
+
+/// See [`ActivateTenant`].
+pub const ACTIVATE: PermissionDecl = PermissionDecl {
+    permission: Permission::new("tenants.tenant.activate"),
+    meaning: "make a tenant active for good",
+    held_by: &[(DefaultRole::Operator, Condition::Always), (DefaultRole::Service, Condition::Always)],
+};
+
+/// Reserves a seat for a person; refused when all are taken. What is not confirmed in time is released by itself, so
+/// that a crash leaks none.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReserveSeat {
     /// Whose seat; reserving twice takes one.
     pub user: UserId,
-    /// Until when, at most 30 days from now; a quarter of an hour where it is left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Until when; a quarter of an hour where nothing is said.
     #[schemars(with = "Option<String>")]
     pub until: Option<Timestamp>,
 }
 
-impl UseCase for ReserveSeat {
-    type Output = SeatsView;
-    const NAME: &'static str = "tenants.seats.reserve";
-    const SCOPE: ScopeKind = ScopeKind::Tenant;
-    const NEEDS: Permission = SEATS.permission;
-}
+use_case!(ReserveSeat => SeatsView, "tenants.seats.reserve", Tenant, SEATS.permission);
 
-/// Gives back a seat that was reserved and not confirmed. Repeatable.
+/// Frees a person's seat. Repeatable.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseSeat {
-    /// Whose.
+    /// Whose seat.
     pub user: UserId,
 }
 
-use_case!(ReleaseSeat => (), "tenants.seats.release", Tenant, SEATS.permission);
+use_case!(ReleaseSeat => SeatsView, "tenants.seats.release", Tenant, SEATS.permission);
 
 /// How many seats there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -106,19 +166,82 @@ pub struct SeatsView {
 /// See [`ReserveSeat`].
 pub const SEATS: PermissionDecl = PermissionDecl {
     permission: Permission::new("tenants.seats.reserve"),
-    meaning: "take a seat for a person who is invited",
+    meaning: "take a seat for a person who is invited, and free it",
     held_by: &[(DefaultRole::Admin, Condition::Always), (DefaultRole::Service, Condition::Always)],
 };
 
-/// A tenant exists, and its owner is to be registered.
+/// How a tenant presents itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BrandingView {
+    /// What it calls itself to its people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<DisplayName>,
+    /// The colour of buttons and links, `#rrggbb`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accent: Option<String>,
+    /// The colour of text upon it; their contrast is 4.5 to 1 at least (WCAG 2.2, 1.4.3).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_accent: Option<String>,
+    /// Where its people find help.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub support: Option<EmailAddress>,
+    /// The path of its logo, which changes with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logo: Option<String>,
+}
+
+/// Tells how the tenant presents itself.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReadBranding {}
+
+use_case!(ReadBranding => BrandingView, "tenants.branding.read", Tenant, BRANDING.permission, Tell);
+
+/// See [`ReadBranding`].
+pub const BRANDING: PermissionDecl = PermissionDecl {
+    permission: Permission::new("tenants.branding.read"),
+    meaning: "see how the tenant presents itself",
+    held_by: &[
+        (DefaultRole::Visitor, Condition::Always),
+        (DefaultRole::Person, Condition::Always),
+        (DefaultRole::Gateway, Condition::Always),
+        (DefaultRole::Service, Condition::Always),
+    ],
+};
+
+/// What is the same for all people of a tenant, unless they say otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SettingsView {
+    /// The time zone (IANA), such as `Europe/Vienna`.
+    pub time_zone: String,
+    /// The language (BCP 47), such as `de-AT`.
+    pub locale: String,
+}
+
+/// Tells the tenant's time zone and language.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReadSettings {}
+
+use_case!(ReadSettings => SettingsView, "tenants.settings.read", Tenant, SETTINGS.permission, Tell);
+
+/// See [`ReadSettings`].
+pub const SETTINGS: PermissionDecl = PermissionDecl {
+    permission: Permission::new("tenants.settings.read"),
+    meaning: "see the tenant's time zone and language",
+    held_by: &[(DefaultRole::Person, Condition::Always), (DefaultRole::Service, Condition::Always)],
+};
+
+/// A tenant is to be set up: who is in [`PROVISIONERS`] does its part. Comes again while someone has not answered. In the
+/// platform's log, so the names are sealed, under a key that goes with the tenant.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TenantProvisioned {
     /// Which.
     pub tenant: TenantId,
     /// Its subdomain.
-    pub slug: Slug,
+    pub slug: Personal<Slug>,
     /// The company.
-    pub name: DisplayName,
+    pub name: Personal<DisplayName>,
     /// The id that its owner will have.
     pub owner: UserId,
     /// Where the owner is reached.
@@ -134,65 +257,75 @@ impl Event for TenantProvisioned {
     }
 }
 
-/// A tenant's people can sign in no more.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct TenantSuspended {
-    /// Which.
-    pub tenant: TenantId,
-    /// Why.
-    pub reason: String,
+macro_rules! told_of_a_tenant {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* } $event:literal)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+            pub struct $name {
+                /// Which.
+                pub tenant: TenantId,
+                $($(#[$field_doc])* pub $field: $type,)*
+            }
+
+            impl Event for $name {
+                const TYPE: &'static str = $event;
+            }
+        )*
+    };
 }
 
-impl Event for TenantSuspended {
-    const TYPE: &'static str = "tenants.TenantSuspended.v1";
-}
+told_of_a_tenant! {
+    /// All that a tenant needs is set up.
+    ProvisioningCompleted {} "tenants.ProvisioningCompleted.v1"
 
-/// All is as before the suspension.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct TenantResumed {
-    /// Which.
-    pub tenant: TenantId,
-}
+    /// A tenant could not be set up in time; what there is of it is taken back.
+    ProvisioningFailed {
+        /// Who had not answered.
+        waiting: Vec<String>,
+    } "tenants.ProvisioningFailed.v1"
 
-impl Event for TenantResumed {
-    const TYPE: &'static str = "tenants.TenantResumed.v1";
-}
+    /// A tenant can be used: on trial, or for good.
+    TenantActivated {
+        /// When its trial ends, if it is on trial.
+        #[schemars(with = "Option<String>")]
+        trial_ends: Option<Timestamp>,
+    } "tenants.TenantActivated.v1"
 
-/// The tenant's keys were destroyed; what is left of its data cannot be read.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct TenantErased {
-    /// Which.
-    pub tenant: TenantId,
-}
+    /// A trial ends in a few days.
+    TrialEnding {
+        /// When.
+        #[schemars(with = "String")]
+        ends: Timestamp,
+    } "tenants.TrialEnding.v1"
 
-impl Event for TenantErased {
-    const TYPE: &'static str = "tenants.TenantErased.v1";
-}
+    /// A trial is over.
+    TrialEnded {} "tenants.TrialEnded.v1"
 
-/// How much of a resource the tenant may use.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct ResourceQuotaUpdated {
-    /// Which resource.
-    pub resource: String,
-    /// How much.
-    pub limit: u64,
-}
+    /// A tenant's people can sign in no more.
+    TenantSuspended {
+        /// Why.
+        reason: String,
+    } "tenants.TenantSuspended.v1"
 
-impl Event for ResourceQuotaUpdated {
-    const TYPE: &'static str = "tenants.ResourceQuotaUpdated.v1";
-}
+    /// All is as before the suspension.
+    TenantResumed {} "tenants.TenantResumed.v1"
 
-/// A feature was switched, wholly or for a share of the people.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct FeatureEnabled {
-    /// Its key.
-    pub feature: String,
-    /// Whether it is on at all.
-    pub enabled: bool,
-    /// For how many of a hundred.
-    pub percentage: u8,
-}
+    /// A tenant was put away.
+    TenantArchived {
+        /// Why.
+        reason: String,
+    } "tenants.TenantArchived.v1"
 
-impl Event for FeatureEnabled {
-    const TYPE: &'static str = "tenants.FeatureEnabled.v1";
+    /// All is as before the tenant was put away.
+    TenantRestored {} "tenants.TenantRestored.v1"
+
+    /// A tenant is to be destroyed. Nobody gets in any more.
+    TenantErasureRequested {} "tenants.TenantErasureRequested.v1"
+
+    /// The tenant's keys were destroyed, and what they had sealed was removed.
+    TenantErased {} "tenants.TenantErased.v1"
+
+    /// The tenant presents itself in another way.
+    BrandingUpdated {} "tenants.BrandingUpdated.v1"
 }

@@ -64,11 +64,16 @@ pub(crate) fn mailpit() -> Option<u16> {
 impl Site {
     /// Starts the program on a folder and waits until it answers.
     pub(crate) async fn start(data: &Path, port: Option<u16>, mailpit: u16) -> Self {
-        Self::start_with(data, port, mailpit, &[]).await
+        Self::start_with::<&str>(data, port, mailpit, &[]).await
     }
 
     /// The same, with more in its environment.
-    pub(crate) async fn start_with(data: &Path, port: Option<u16>, mailpit: u16, more: &[(&str, &Path)]) -> Self {
+    pub(crate) async fn start_with<V: AsRef<std::ffi::OsStr>>(
+        data: &Path,
+        port: Option<u16>,
+        mailpit: u16,
+        more: &[(&str, V)],
+    ) -> Self {
         drop(rustls::crypto::ring::default_provider().install_default());
         let port = port.unwrap_or_else(|| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
         let mut process = Command::new(env!("CARGO_BIN_EXE_freehold"))
@@ -80,7 +85,7 @@ impl Site {
             .env("FREEHOLD_SMTP__TLS", "false")
             .env("FREEHOLD_RATE", "10000")
             .env("FREEHOLD_PRIVATE_TARGETS", "true")
-            .envs(more.iter().copied())
+            .envs(more.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

@@ -108,7 +108,7 @@ impl Fixture {
         let it = Self { _folder: folder, clock, ambient, engine, store, mail, users, context, scope };
         let (email, name) = ("ada@example.com".parse().unwrap(), "Ada".parse().unwrap());
         let (owner_email, owner_name) = (Personal::Known(email), Personal::Known(name));
-        let (slug, name) = ("acme".parse().unwrap(), "Acme".parse().unwrap());
+        let (slug, name) = (Personal::Known("acme".parse().unwrap()), Personal::Known("Acme".parse().unwrap()));
         let provisioned = TenantProvisioned { tenant: id(1), slug, name, owner: ada(), owner_email, owner_name };
         it.tell_in(Scope::Platform, "provisioned", &provisioned).await;
         let (email, name) = ("ada@example.com".parse().unwrap(), "Ada".parse().unwrap());
