@@ -59,6 +59,8 @@ pub(crate) struct Config {
     pub(crate) rate: u32,
     /// For how many days events are kept in the log.
     pub(crate) event_days: u32,
+    /// For how many days a person can call off the erasure that they ordered for themselves.
+    pub(crate) erasure_grace_days: u16,
     pub(crate) smtp: Smtp,
     #[serde(skip)]
     explained: String,
@@ -67,7 +69,7 @@ pub(crate) struct Config {
 fn defaults() -> serde_json::Value {
     serde_json::json!({
         "listen": "127.0.0.1:8080", "data": "./data", "host": "localhost", "scheme": "http", "public_port": null,
-        "log": "info", "log_json": false, "rate": 200, "event_days": 30,
+        "log": "info", "log_json": false, "rate": 200, "event_days": 30, "erasure_grace_days": 7,
         "smtp": { "host": null, "port": 587, "tls": true, "user": null, "password": null,
                   "from": "Freehold <no-reply@localhost>" },
     })
@@ -116,6 +118,7 @@ impl Config {
             "log_json",
             "rate",
             "event_days",
+            "erasure_grace_days",
             "smtp.host",
             "smtp.port",
             "smtp.tls",
@@ -130,7 +133,7 @@ impl Config {
                 None => "null".to_owned(),
             };
             let from = source(figment.find_metadata(name));
-            lines.push(format!("{name:<14} = {shown:<34} # {from}\n"));
+            lines.push(format!("{name:<18} = {shown:<34} # {from}\n"));
         }
         config.explained = lines.concat();
         Ok(config)
@@ -139,6 +142,11 @@ impl Config {
     /// Each value with its source, secrets hidden.
     pub(crate) fn explained(&self) -> &str {
         &self.explained
+    }
+
+    /// For how long one's own erasure can be called off.
+    pub(crate) fn erasure_grace(&self) -> std::time::Duration {
+        std::time::Duration::from_hours(u64::from(self.erasure_grace_days) * 24)
     }
 
     /// The port in addresses, unless it is the scheme's own.

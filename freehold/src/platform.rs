@@ -72,10 +72,11 @@ fn contexts(
         port: config.port(),
         hashing: std::thread::available_parallelism().map_or(2, usize::from),
     };
+    let users_settings = users::Settings { own_grace: config.erasure_grace() };
     Ok(vec![
         tenants::context(store.clone(), remains.clone()),
         identity::context(store.clone(), calls.clone(), Arc::clone(catalogue), settings),
-        users::context(store.clone()),
+        users::context(store.clone(), calls.clone(), users_settings),
         notifications::context(store.clone(), mail::channel(config)?),
         analytics::context(store.clone(), remains.facts.clone()),
         console::context(calls.clone()),
