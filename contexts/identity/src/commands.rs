@@ -82,7 +82,7 @@ impl Handle<Invite> for Identity {
         }
         let id: UserId = cx.new_id();
         // First the seat, under the person's id: a crash after it leaves a reservation that ends by itself.
-        self.calls.call(ReserveSeat { user: id }, &cx).await?;
+        self.calls.call(ReserveSeat { user: id, until: None }, &cx).await?;
         let role = match it.role {
             InvitedRole::Member => DefaultRole::Member,
             InvitedRole::Admin => DefaultRole::Admin,

@@ -105,7 +105,7 @@ impl Identity {
         if store.try_load::<User>(&event.owner).await?.is_some() {
             return Ok(());
         }
-        self.calls.call(ReserveSeat { user: event.owner }, &cx).await?;
+        self.calls.call(ReserveSeat { user: event.owner, until: None }, &cx).await?;
         let realm = self.realm(&cx).await?;
         let stamp = secret::fresh(&cx);
         let (user, registered) = User::invite(event.owner, (email, name), vec![DefaultRole::Owner], stamp);

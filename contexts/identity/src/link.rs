@@ -32,6 +32,8 @@ pub(crate) async fn make(
         LinkPurpose::Verify => "verify",
         LinkPurpose::Invite => "invite",
         LinkPurpose::Recover => "recover",
+        LinkPurpose::LeaveAddress => "leave",
+        LinkPurpose::EnterAddress => "enter",
     };
     Ok(format!("{}/welcome?for={why}&ticket={}.{ends}.{seal}", realm.origin, user.id))
 }

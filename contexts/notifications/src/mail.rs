@@ -38,6 +38,18 @@ const fn words(purpose: LinkPurpose) -> Words {
             button: "Choose a new password",
             otherwise: "If it was not you, ignore this message: your password stays as it is.",
         },
+        LinkPurpose::LeaveAddress => Words {
+            subject: "Your e-mail address is to change",
+            why: "Someone, probably you, asked to be reached at another address. It changes once both addresses agree.",
+            button: "Agree to the change",
+            otherwise: "If it was not you, ignore this message and choose a new password: your address stays as it is.",
+        },
+        LinkPurpose::EnterAddress => Words {
+            subject: "Confirm your new e-mail address",
+            why: "Please confirm that you want to be reached at this address from now on.",
+            button: "Confirm address",
+            otherwise: "If you did not ask for this, you can ignore this message.",
+        },
     }
 }
 

@@ -1,6 +1,6 @@
 //! What changes tenants.
 
-use contracts::tenants::{ReserveSeat, SeatsView, TenantView};
+use contracts::tenants::{ReleaseSeat, ReserveSeat, SeatsView, TenantView};
 use kernel::{
     Granted, Handle, Permission, Problem, ScopeKind, TenantId, UseCase,
     text::{DisplayName, EmailAddress, Key, Note, Slug},
@@ -148,8 +148,20 @@ impl Handle<ReserveSeat> for Tenants {
         self.ensure_seats(&cx).await?;
         let (holder, now) = (it.user.to_string(), cx.now());
         let (store, seats) = (self.store.at(&cx), SEATS.to_owned());
-        let changed = store.change(&seats, |quota: &mut ResourceQuota| quota.reserve(&holder, now));
+        let changed = store.change(&seats, |quota: &mut ResourceQuota| quota.reserve(&holder, it.until, now));
         Ok(changed.await?.view())
+    }
+}
+
+impl Handle<ReleaseSeat> for Tenants {
+    async fn handle(&self, it: ReleaseSeat, cx: Granted<ReleaseSeat>) -> Result<(), Problem> {
+        self.ensure_seats(&cx).await?;
+        let holder = it.user.to_string();
+        let release = |quota: &mut ResourceQuota| {
+            quota.release(&holder);
+            Ok(())
+        };
+        self.store.at(&cx).change(&SEATS.to_owned(), release).await.map(drop)
     }
 }
 

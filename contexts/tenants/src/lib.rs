@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use commands::{EraseTenant, ResumeTenant, SignUp, SuspendTenant, SwitchFeature, UpdateQuota};
 use contracts::{
     identity::UserActivated,
-    tenants::{ReserveSeat, ResolveTenant, TenantErased},
+    tenants::{ReleaseSeat, ReserveSeat, ResolveTenant, TenantErased},
 };
 use http::Method;
 use kernel::{Context, Endpoint, Problem, Scope, ScopeKind, context::Fired};
@@ -106,6 +106,7 @@ pub fn context(store: Store, remains: Arc<dyn Remains>) -> Context {
         )
         .internal::<ResolveTenant, _>(&it)
         .internal::<ReserveSeat, _>(&it)
+        .internal::<ReleaseSeat, _>(&it)
         .on("erase", move |event: TenantErased, cx| {
             let it = Arc::clone(&erased);
             async move { it.erased(event, cx).await }

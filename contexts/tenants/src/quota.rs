@@ -12,6 +12,8 @@ pub(crate) const SEATS: &str = "seats";
 /// What a tenant has before anybody decides otherwise.
 pub(crate) const FREE_SEATS: u64 = 5;
 const RESERVED: Duration = Duration::from_mins(15);
+/// The longest that anything is reserved without being confirmed.
+const LONGEST: Duration = Duration::from_hours(30 * 24);
 
 /// A quota and who uses it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,9 +37,12 @@ impl ResourceQuota {
         self.held.retain(|_, until| until.is_none_or(|until| until > now));
     }
 
-    pub(crate) fn reserve(&mut self, holder: &str, now: Timestamp) -> Result<(), Problem> {
+    /// Until the instant that is asked for; a reservation that is held already lasts until the later of the two.
+    pub(crate) fn reserve(&mut self, holder: &str, until: Option<Timestamp>, now: Timestamp) -> Result<(), Problem> {
         self.expire(now);
-        if self.held.contains_key(holder) {
+        let until = until.unwrap_or(now + RESERVED).min(now + LONGEST);
+        if let Some(held) = self.held.get_mut(holder) {
+            *held = held.map(|before| before.max(until));
             return Ok(());
         }
         if self.held.len() as u64 >= self.limit {
@@ -45,8 +50,13 @@ impl ResourceQuota {
             return Err(Problem::new(ProblemKind::Limited, "tenants.quota_exhausted", all)
                 .hint("free one, or ask whoever runs this installation for more"));
         }
-        self.held.insert(holder.to_owned(), Some(now + RESERVED));
+        self.held.insert(holder.to_owned(), Some(until));
         Ok(())
+    }
+
+    /// Gives back what is reserved; what is confirmed stays.
+    pub(crate) fn release(&mut self, holder: &str) {
+        self.held.retain(|held, until| held != holder || until.is_none());
     }
 
     /// Also for one whose reservation ended meanwhile: who is there is counted.
@@ -89,7 +99,7 @@ mod tests {
                 let at = Timestamp::from_second(now).unwrap();
                 let holder = who.to_string();
                 let before = { let mut fresh = quota.clone(); fresh.expire(at); fresh };
-                let given = quota.reserve(&holder, at).is_ok();
+                let given = quota.reserve(&holder, None, at).is_ok();
                 let free = before.held.contains_key(&holder) || (before.held.len() as u64) < limit;
                 prop_assert_eq!(given, free);
                 if given && confirms {
@@ -104,11 +114,26 @@ mod tests {
     fn a_reservation_that_nobody_confirms_ends() {
         let mut quota = ResourceQuota::new(SEATS, 1);
         let start = Timestamp::UNIX_EPOCH;
-        quota.reserve("a", start).unwrap();
-        assert!(quota.reserve("b", start).is_err());
+        quota.reserve("a", None, start).unwrap();
+        assert!(quota.reserve("b", None, start).is_err());
         assert_eq!(quota.timers().len(), 1);
-        quota.reserve("b", start + RESERVED).unwrap();
+        quota.reserve("b", None, start + RESERVED).unwrap();
         quota.confirm("b");
         assert!(quota.timers().is_empty(), "what is confirmed stays");
+    }
+
+    #[test]
+    fn a_reservation_lasts_as_long_as_it_was_asked_for_and_can_be_given_back() {
+        let mut quota = ResourceQuota::new(SEATS, 1);
+        let start = Timestamp::UNIX_EPOCH;
+        quota.reserve("a", Some(start + LONGEST * 2), start).unwrap();
+        quota.reserve("a", None, start).unwrap();
+        assert!(quota.reserve("b", None, start + LONGEST - RESERVED).is_err(), "asking again makes it no shorter");
+        quota.release("a");
+        quota.reserve("b", Some(start + LONGEST * 2), start).unwrap();
+        quota.reserve("a", None, start + LONGEST).unwrap();
+        quota.confirm("a");
+        quota.release("a");
+        assert_eq!(quota.view().used, 1, "a seat that is taken is not given back like this");
     }
 }

@@ -2,8 +2,9 @@
 
 use kernel::{
     Caller, Condition, DefaultRole, Effect, Event, Grants, Permission, PermissionDecl, Personal, ScopeKind, Timestamp,
-    UseCase, UserId,
+    UseCase, UserId, id_kind,
     text::{DisplayName, EmailAddress},
+    use_case,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,29 @@ impl UseCase for AuthenticateOperator {
     const NEEDS: Permission = AUTHENTICATE.permission;
     const EFFECT: Effect = Effect::Tell;
 }
+
+/// Ends what a person can do at once, before they are deactivated or erased: standing, sessions, grants. Refused for the
+/// last active owner (`identity.last_owner`), and for an owner where the caller may not change roles. Repeatable; what
+/// follows [`UserDeactivated`](crate::users::UserDeactivated) is the same again.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CloseAccess {
+    /// Whose.
+    pub user: UserId,
+}
+
+use_case!(CloseAccess => (), "identity.access.close", Tenant, CLOSE_ACCESS.permission, |it| it.user.into());
+
+/// See [`CloseAccess`].
+pub const CLOSE_ACCESS: PermissionDecl = PermissionDecl {
+    permission: Permission::new("identity.access.close"),
+    meaning: "end what a person can do here",
+    held_by: &[
+        (DefaultRole::Person, Condition::Own),
+        (DefaultRole::Admin, Condition::Always),
+        (DefaultRole::Service, Condition::Always),
+    ],
+};
 
 /// A caller whose credential is good.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -95,6 +119,10 @@ pub enum LinkPurpose {
     Invite,
     /// To choose a new password.
     Recover,
+    /// To agree, at the address of before, that the person is reached at another from now on.
+    LeaveAddress,
+    /// To show that the new address is theirs.
+    EnterAddress,
 }
 
 /// A person is to get a link by mail.
@@ -167,4 +195,95 @@ pub struct MFAEnabled {
 
 impl Event for MFAEnabled {
     const TYPE: &'static str = "identity.MFAEnabled.v1";
+}
+
+/// An invitation that nobody followed was taken back: there is no such person.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct InvitationRevoked {
+    /// Who it would have been.
+    pub user: UserId,
+}
+
+impl Event for InvitationRevoked {
+    const TYPE: &'static str = "identity.InvitationRevoked.v1";
+}
+
+/// A person is reached at another address, and signs in with it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct EmailChanged {
+    /// Who.
+    pub user: UserId,
+    /// The new address.
+    pub email: Personal<EmailAddress>,
+}
+
+impl Event for EmailChanged {
+    const TYPE: &'static str = "identity.EmailChanged.v1";
+    fn person(&self) -> Option<UserId> {
+        Some(self.user)
+    }
+}
+
+/// A second factor is asked for no more.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct MFADisabled {
+    /// Who.
+    pub user: UserId,
+}
+
+impl Event for MFADisabled {
+    const TYPE: &'static str = "identity.MFADisabled.v1";
+}
+
+id_kind!(
+    /// A role that a tenant made.
+    RoleId, RoleKind, "rol"
+);
+
+/// A tenant's own role grants these from now on.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct PermissionGranted {
+    /// Which role.
+    pub role: RoleId,
+    /// The roles it includes, by name or id.
+    pub inherits: Vec<String>,
+    /// All the permissions of its own.
+    pub permissions: Vec<String>,
+}
+
+impl Event for PermissionGranted {
+    const TYPE: &'static str = "identity.PermissionGranted.v1";
+}
+
+/// A tenant's own role is no more.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct RoleDeleted {
+    /// Which.
+    pub role: RoleId,
+}
+
+impl Event for RoleDeleted {
+    const TYPE: &'static str = "identity.RoleDeleted.v1";
+}
+
+/// The product has a permission of its own, or says anew what it means and who holds it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct PermissionDeclared {
+    /// Its name.
+    pub permission: String,
+}
+
+impl Event for PermissionDeclared {
+    const TYPE: &'static str = "identity.PermissionDeclared.v1";
+}
+
+/// The product has this permission no more: nobody holds it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct PermissionWithdrawn {
+    /// Its name.
+    pub permission: String,
+}
+
+impl Event for PermissionWithdrawn {
+    const TYPE: &'static str = "identity.PermissionWithdrawn.v1";
 }

@@ -1,8 +1,10 @@
 //! Tenants: emitted and served by the context `tenants`.
 
 use kernel::{
-    Condition, DefaultRole, Effect, Event, Permission, PermissionDecl, Personal, ScopeKind, TenantId, UseCase, UserId,
+    Condition, DefaultRole, Effect, Event, Permission, PermissionDecl, Personal, ScopeKind, TenantId, Timestamp,
+    UseCase, UserId,
     text::{DisplayName, EmailAddress, Slug},
+    use_case,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -62,13 +64,17 @@ pub const RESOLVE: PermissionDecl = PermissionDecl {
     ],
 };
 
-/// Reserves a seat for a person; refused when all are taken. A reservation that is not confirmed within a quarter of an
-/// hour is released by itself, so that a crash leaks none.
+/// Reserves a seat for a person; refused when all are taken. A reservation that is not confirmed until then is released by
+/// itself, so that a crash leaks none; reserving again makes it last longer.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReserveSeat {
     /// Whose seat; reserving twice takes one.
     pub user: UserId,
+    /// Until when, at most 30 days from now; a quarter of an hour where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub until: Option<Timestamp>,
 }
 
 impl UseCase for ReserveSeat {
@@ -77,6 +83,16 @@ impl UseCase for ReserveSeat {
     const SCOPE: ScopeKind = ScopeKind::Tenant;
     const NEEDS: Permission = SEATS.permission;
 }
+
+/// Gives back a seat that was reserved and not confirmed. Repeatable.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseSeat {
+    /// Whose.
+    pub user: UserId,
+}
+
+use_case!(ReleaseSeat => (), "tenants.seats.release", Tenant, SEATS.permission);
 
 /// How many seats there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
