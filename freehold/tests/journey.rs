@@ -144,11 +144,16 @@ async fn foreign_ids(left: &Company<'_>, right: &Company<'_>, document: &Value) 
                 (_, "session") => &session,
                 ("identity.api_keys.revoke", "key") => &key,
                 // Names that people choose, the same in every company: what is behind them is one's own.
-                ("users.set_preference" | "tenants.features.switch" | "tenants.ofrep.evaluate", _) => continue,
+                (operation, "key") if operation.starts_with("users.") => continue,
+                ("tenants.features.switch" | "tenants.ofrep.evaluate", _) => continue,
                 (operation, named) => panic!("{operation}: say here what a foreign {named} is"),
             };
             let path = path.replace("{user}", id).replace("{session}", id).replace("{key}", id);
-            let (status, answer) = right.owner.send(method, &path, json!({ "roles": ["member"] })).await;
+            let body = match operation["operationId"].as_str().unwrap() {
+                "users.erase" => json!({ "confirm": left.email }),
+                _ => json!({ "roles": ["member"] }),
+            };
+            let (status, answer) = right.owner.send(method, &path, body).await;
             let (status, answer) = if status == StatusCode::BAD_REQUEST {
                 right.owner.send(method, &path, Value::Null).await
             } else {

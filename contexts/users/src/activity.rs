@@ -28,13 +28,16 @@ const NO_NEWS: [&str; 6] = [
 const DETAILS: [&str; 6] = ["roles", "fields", "key", "feature", "resource", "method"];
 
 /// What is said of an event: of who did it, then of whom it happened to. `{}` stands for the detail.
-const WORDS: [(&str, &str, &str); 17] = [
+const WORDS: [(&str, &str, &str); 20] = [
     ("identity.UserRegistered", "invited a colleague", "was registered"),
     ("identity.LinkRequested", "had a link mailed", "was mailed a link"),
     ("identity.UserActivated", "joined", "joined"),
     ("identity.UserAuthenticated", "signed in", "signed in"),
     ("identity.RoleAssigned", "gave a colleague the roles: {}", "was given the roles: {}"),
     ("identity.MFAEnabled", "set up a second factor", "set up a second factor"),
+    ("identity.MFADisabled", "gave up the second factor of an account", "has no second factor any more"),
+    ("identity.EmailChanged", "changed an e-mail address", "is reached at another e-mail address"),
+    ("identity.InvitationRevoked", "took an invitation back", ""),
     ("users.ProfileUpdated", "changed a profile: {}", "had their profile changed: {}"),
     ("users.PreferenceChanged", "changed the preference {}", "had the preference {} changed"),
     ("users.UserDeactivated", "deactivated a colleague", "was deactivated"),

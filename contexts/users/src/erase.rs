@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use contracts::users::{ConfirmErasure, HOLDERS, UserErasureRequested};
+use contracts::{
+    identity::CloseAccess,
+    users::{ConfirmErasure, HOLDERS, UserErasureRequested},
+};
 use kernel::{
     Aggregate, Cx, Granted, Handle, List, Problem, ProblemKind, Timestamp, UserId, context::Fired, text::EmailAddress,
     use_case,
@@ -25,8 +28,7 @@ use crate::{
 const MOST_DAYS: u16 = 90;
 
 /// Erases a person for good: all contexts destroy what they hold of them, and then their key, without which what is left in
-/// logs and backups cannot be read. An owner orders it for others, a person for themselves; an owner is given another
-/// role first.
+/// logs and backups cannot be read. An owner orders it for others, a person for themselves. The last owner stays.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EraseUser {
@@ -100,7 +102,9 @@ impl Handle<EraseUser> for Users {
         if profile.email != it.confirm {
             return Err(Problem::invalid_field("/confirm", "not the address of this person"));
         }
-        self.no_owner(it.user, &cx).await?;
+        if grace.is_zero() {
+            self.calls.call(CloseAccess { user: it.user }, &cx).await?;
+        }
         let ordered = if known.is_some() {
             store.change(&it.user, |known: &mut Erasure| Ok(known.order_again(by.clone(), grace, now))).await?
         } else {
@@ -217,12 +221,28 @@ impl Users {
         self.store.at(cx).change(&user, |it: &mut Erasure| Ok(it.finish(now))).await.map(drop)
     }
 
+    /// Its time has come; where access cannot be closed, since this is the last owner by now, it is called off.
+    async fn begin(&self, user: UserId, cx: &Cx) -> Result<(), Problem> {
+        let (store, now) = (self.store.at(cx), cx.real_now());
+        if store.load::<Erasure>(&user).await?.stage != Stage::Scheduled {
+            return Ok(());
+        }
+        match self.calls.call(CloseAccess { user }, cx).await {
+            Err(refused) if refused.kind() == ProblemKind::Refused => {
+                store.change(&user, |it: &mut Erasure| it.cancel(now)).await.map(drop)
+            }
+            // Nobody is left whose access could be closed.
+            Err(problem) if problem.kind() != ProblemKind::NotFound => Err(problem),
+            _ => store.change(&user, |it: &mut Erasure| Ok(it.begin(now))).await.map(drop),
+        }
+    }
+
     /// The next step of an erasure has come due.
     pub(crate) async fn erasure_due(&self, fired: Fired, cx: Cx) -> Result<(), Problem> {
         let (user, now) = (fired.id.parse::<UserId>().map_err(Problem::internal)?, cx.real_now());
         let store = self.store.at(&cx);
         match fired.timer.as_str() {
-            BEGIN => store.change(&user, |it: &mut Erasure| Ok(it.begin(now))).await.map(drop),
+            BEGIN => self.begin(user, &cx).await,
             REMIND => {
                 let stored = store.change(&user, |it: &mut Erasure| Ok(it.remind(now))).await?;
                 if stored.delayed() {
@@ -237,19 +257,24 @@ impl Users {
 
     /// Destroys what this context holds of a person, and says so.
     pub(crate) async fn forget(&self, event: UserErasureRequested, cx: Cx) -> Result<(), Problem> {
-        self.remove::<UserProfile>(&event.user, &cx).await?;
-        self.remove::<Preference>(&event.user, &cx).await?;
-        let (store, person) = (self.store.at(&cx), event.user.to_string());
+        self.remove_all(event.user, &cx).await?;
+        self.confirmed(event.user, "users", &cx).await
+    }
+
+    /// Destroys what this context holds of a person.
+    pub(crate) async fn remove_all(&self, user: UserId, cx: &Cx) -> Result<(), Problem> {
+        self.remove::<UserProfile>(&user, cx).await?;
+        self.remove::<Preference>(&user, cx).await?;
+        let (store, person) = (self.store.at(cx), user.to_string());
         let mut page = Page { limit: 200, ..Page::default() };
         loop {
             let listed = store.list::<ActivityEntry>("person", &person, &page).await?;
             for entry in listed.items {
                 gone(store.delete(entry, ()).await)?;
             }
-            let Some(next) = listed.next else { break };
+            let Some(next) = listed.next else { return Ok(()) };
             page.after = Some(next);
         }
-        self.confirmed(event.user, "users", &cx).await
     }
 
     async fn remove<A: Aggregate>(&self, id: &A::Id, cx: &Cx) -> Result<(), Problem> {

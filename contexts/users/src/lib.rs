@@ -28,7 +28,7 @@ use std::{sync::Arc, time::Duration};
 use activities::{ListActivity, ListMyActivity, ListUserActivity};
 use commands::{DefineFields, UpdateMe, UpdateUser};
 use contracts::{
-    identity::UserRegistered,
+    identity::{EmailChanged, InvitationRevoked, UserRegistered},
     users::{ConfirmErasure, UserErasureRequested},
 };
 use erase::{CancelErasure, EraseUser, GetErasure, ListErasures};
@@ -75,6 +75,21 @@ impl Users {
         let (profile, created) = UserProfile::create(event.user, email, name);
         store.create(profile, created).await.map(drop)
     }
+
+    async fn email_changed(&self, event: EmailChanged, cx: Cx) -> Result<(), Problem> {
+        let Some(email) = event.email.known() else { return Ok(()) };
+        let store = self.store.at(&cx);
+        if store.try_load::<UserProfile>(&event.user).await?.is_none() {
+            return Ok(());
+        }
+        let change = |profile: &mut UserProfile| Ok(profile.reached_at(email.clone()));
+        store.change(&event.user, change).await.map(drop)
+    }
+
+    /// Nobody came: what was kept of them goes.
+    async fn invitation_revoked(&self, event: InvitationRevoked, cx: Cx) -> Result<(), Problem> {
+        self.remove_all(event.user, &cx).await
+    }
 }
 
 fn routes(context: Context, it: &Arc<Users>) -> Context {
@@ -110,16 +125,26 @@ fn routes(context: Context, it: &Arc<Users>) -> Context {
 /// The context, with its table.
 pub fn context(store: Store, calls: Calls, settings: Settings) -> Context {
     let it = Arc::new(Users { store, calls, settings });
-    let (users, noting, forgetting, due) = (Arc::clone(&it), Arc::clone(&it), Arc::clone(&it), Arc::clone(&it));
-    routes(Context::new("users", PERMISSIONS), &it)
+    let context = routes(Context::new("users", PERMISSIONS), &it);
+    let (registered, changed, revoked) = (Arc::clone(&it), Arc::clone(&it), Arc::clone(&it));
+    let (noting, forgetting, due) = (Arc::clone(&it), Arc::clone(&it), Arc::clone(&it));
+    context
         .on("create_profile", move |event: UserRegistered, cx| {
-            let it = Arc::clone(&users);
+            let it = Arc::clone(&registered);
             async move { it.registered(event, cx).await }
+        })
+        .on("change_address", move |event: EmailChanged, cx| {
+            let it = Arc::clone(&changed);
+            async move { it.email_changed(event, cx).await }
         })
         // Before what forgets: the entry that tells of an erasure goes with it.
         .on_any("note", "*", move |event, cx| {
             let it = Arc::clone(&noting);
             async move { it.note(event, cx).await }
+        })
+        .on("forget_invitation", move |event: InvitationRevoked, cx| {
+            let it = Arc::clone(&revoked);
+            async move { it.invitation_revoked(event, cx).await }
         })
         .on("erase_person", move |event: UserErasureRequested, cx| {
             let it = Arc::clone(&forgetting);

@@ -24,7 +24,6 @@ const OWN_AND_ADMINS: &[(DefaultRole, Condition)] = &[(Person, Own), (Admin, Alw
 const OWN_AND_OWNERS: &[(DefaultRole, Condition)] = &[(Person, Own), (Owner, Always)];
 const PEOPLE: &[(DefaultRole, Condition)] = &[(Person, Always)];
 const ADMINS: &[(DefaultRole, Condition)] = &[(Admin, Always)];
-const OWNERS: &[(DefaultRole, Condition)] = &[(Owner, Always)];
 
 permissions! {
     READ "users.profile.read" "see the profiles of the tenant's people" OWN_AND_MEMBERS;
@@ -38,7 +37,6 @@ permissions! {
     DECLARATION_UPDATE "users.declaration.update" "declare preferences with their defaults" ADMINS;
     ACTIVITY_READ "users.activity.read" "see what people did" OWN_AND_ADMINS;
     DEACTIVATE "users.person.deactivate" "deactivate people, and reactivate them" ADMINS;
-    DEACTIVATE_ADMIN "users.admin.deactivate" "the same for those who administer" OWNERS;
     ERASE "users.person.erase" "erase a person for good" OWN_AND_OWNERS;
     ERASURE_READ "users.erasure.read" "see how far an erasure is" OWN_AND_OWNERS;
 }

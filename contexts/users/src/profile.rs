@@ -144,6 +144,14 @@ impl UserProfile {
         Ok(if fields.is_empty() { Vec::new() } else { vec![ProfileUpdated { user: self.user, fields }.into()] })
     }
 
+    /// They are reached at another address.
+    pub(crate) fn reached_at(&mut self, email: EmailAddress) -> Vec<AnyEvent> {
+        if !set(&mut self.email, Some(email)) {
+            return Vec::new();
+        }
+        vec![ProfileUpdated { user: self.user, fields: vec!["email".to_owned()] }.into()]
+    }
+
     /// They work here no more.
     pub(crate) fn deactivate(&mut self) -> Vec<AnyEvent> {
         if std::mem::replace(&mut self.deactivated, true) {

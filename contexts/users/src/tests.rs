@@ -14,17 +14,17 @@ use std::{
 };
 
 use async_trait::async_trait;
-use contracts::identity::UserRegistered;
+use contracts::identity::{CloseAccess, UserRegistered};
 use kernel::{
     Caller, Calls, Catalogue, Clock, Context, Cx, DefaultRole, Envelope, Event, Id, Operation, Personal, Problem,
-    Scope, Target, Timestamp, UserId,
+    ProblemKind, Scope, Target, Timestamp, UserId,
     context::{Calling, Erased, Fired, Input, Outgoing, not_served},
     cx::Ambient,
     entropy::SystemEntropy,
     time::ManualClock,
 };
 use keys::{KeyError, Keyring, Keys, Wrapped, WrappedKeys};
-use serde_json::{Value, json};
+use serde_json::Value;
 use store::{Outbox, Store, Upkeep, model::ModelEngine, port::OUTBOX_PARTITIONS};
 
 /// Wrapped keys that can be out of reach.
@@ -51,18 +51,24 @@ impl WrappedKeys for Kept {
     }
 }
 
-/// The other contexts: who has which role, and what they hold of anybody.
+/// The other contexts: whose access was closed, who is the last owner, and what they hold of anybody.
 #[derive(Default)]
 struct Others {
-    roles: Mutex<BTreeMap<UserId, Vec<&'static str>>>,
+    closed: Mutex<Vec<UserId>>,
+    last_owner: Mutex<Option<UserId>>,
     own: Mutex<Vec<Arc<Operation>>>,
     exports: Mutex<BTreeMap<&'static str, Value>>,
 }
 
 #[async_trait]
 impl Calling for Others {
-    async fn call(&self, name: &'static str, _: Outgoing, _: &Cx) -> Result<Erased, Problem> {
-        Err(not_served(name))
+    async fn call(&self, name: &'static str, input: Outgoing, _: &Cx) -> Result<Erased, Problem> {
+        let close = input.it.downcast::<CloseAccess>().map_err(|_| not_served(name))?;
+        if *self.last_owner.lock().unwrap() == Some(close.user) {
+            return Err(Problem::new(ProblemKind::Refused, "identity.last_owner", "the last owner"));
+        }
+        self.closed.lock().unwrap().push(close.user);
+        Ok(Box::new(()))
     }
 
     async fn ask(&self, name: &str, input: Value, cx: &Cx) -> Result<Value, Problem> {
@@ -70,11 +76,6 @@ impl Calling for Others {
         if let Some(operation) = own {
             let answer = operation.run(Input::Value(input), cx.clone()).await?;
             return Ok(serde_json::from_slice(&answer).unwrap());
-        }
-        if name == "identity.roles.read" {
-            let user: UserId = input["user"].as_str().unwrap().parse().unwrap();
-            let roles = self.roles.lock().unwrap().get(&user).cloned().unwrap_or_else(|| vec!["member"]);
-            return Ok(json!({ "user": user, "roles": roles }));
         }
         self.exports.lock().unwrap().get(name).cloned().ok_or_else(|| not_served(name))
     }

@@ -161,7 +161,19 @@ async fn ones_own_erasure_can_be_called_off_until_it_begins() {
 }
 
 #[tokio::test]
-async fn only_owners_erase_others_and_no_owner_is_erased() {
+async fn whoever_became_the_last_owner_meanwhile_stays() {
+    let case = Case::new().await;
+    let asked = json!({ "user": case.grace, "confirm": "grace@example.com" });
+    case.it.ask(case.grace, Person, "users.erase", asked).await.unwrap();
+    *case.it.others.last_owner.lock().unwrap() = Some(case.grace);
+    case.it.clock.advance(Duration::from_hours(7 * 24));
+    case.it.timers().await;
+    assert_eq!(case.erasure().await["stage"], "cancelled");
+    assert_eq!((case.it.timers().await, case.emitted(UserErasureRequested::TYPE).await), (0, 0));
+}
+
+#[tokio::test]
+async fn only_owners_erase_others_and_the_last_owner_stays() {
     let case = Case::new().await;
     let asked = json!({ "user": case.grace, "confirm": "grace@example.com" });
     let denied = case.it.ask(case.ada, Admin, "users.erase", asked.clone()).await.unwrap_err();
@@ -170,8 +182,9 @@ async fn only_owners_erase_others_and_no_owner_is_erased() {
     assert_eq!(pointers(&case.it.ask(case.ada, Owner, "users.erase", slip).await.unwrap_err()), ["/confirm"]);
     let late = json!({ "user": case.grace, "confirm": "grace@example.com", "after_days": 91 });
     assert_eq!(pointers(&case.it.ask(case.ada, Owner, "users.erase", late).await.unwrap_err()), ["/after_days"]);
-    case.it.others.roles.lock().unwrap().insert(case.grace, vec!["owner"]);
-    assert_eq!(case.it.ask(case.ada, Owner, "users.erase", asked.clone()).await.unwrap_err().code(), "users.is_owner");
+    *case.it.others.last_owner.lock().unwrap() = Some(case.grace);
+    let last = case.it.ask(case.ada, Owner, "users.erase", asked.clone()).await.unwrap_err();
+    assert_eq!(last.code(), "identity.last_owner");
     let nobody = json!({ "user": person(99), "confirm": "grace@example.com" });
     let unknown = case.it.ask(case.ada, Owner, "users.erase", nobody).await.unwrap_err();
     assert_eq!(unknown.kind(), ProblemKind::NotFound);

@@ -1,7 +1,7 @@
 //! Profiles: how they come to be, change, and are found.
 
 use contracts::{
-    identity::UserRegistered,
+    identity::{EmailChanged, InvitationRevoked, UserRegistered},
     users::{ProfileCreated, ProfileUpdated},
 };
 use kernel::{DefaultRole, Envelope, Event, Personal, ProblemKind};
@@ -62,6 +62,19 @@ async fn a_person_changes_their_own_profile() {
     }
     let emptied = it.ask(ada, DefaultRole::Person, "users.update_me", json!({ "locale": null })).await.unwrap();
     assert_eq!((emptied.get("locale"), &emptied["time_zone"]), (None, &"Europe/London".into()));
+}
+
+#[tokio::test]
+async fn a_profile_follows_the_address_and_goes_with_an_invitation() {
+    let it = Fixture::new();
+    let ada = it.register(1, "Ada Lovelace", "ada@example.com").await;
+    let email = Personal::Known("countess@example.com".parse().unwrap());
+    it.react(&it.envelope(&EmailChanged { user: ada, email }, &ada.to_string())).await.unwrap();
+    let found = it.ask(ada, DefaultRole::Member, "users.list", json!({ "search": "countess" })).await.unwrap();
+    assert_eq!(names(&found), ["Ada Lovelace"]);
+    it.react(&it.envelope(&InvitationRevoked { user: ada }, "visitor")).await.unwrap();
+    let gone = it.ask(ada, DefaultRole::Person, "users.me", json!({})).await.unwrap_err();
+    assert_eq!(gone.kind(), ProblemKind::NotFound);
 }
 
 #[tokio::test]

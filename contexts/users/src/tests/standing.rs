@@ -39,11 +39,13 @@ async fn nobody_acts_on_themselves_or_above_themselves() {
     };
     assert_eq!(deactivate(Owner, ada).await.unwrap_err(), "users.own_account");
     assert_eq!(deactivate(Member, grace).await.unwrap_err(), "permission_denied");
-    it.others.roles.lock().unwrap().insert(grace, vec!["member", "owner"]);
-    assert_eq!(deactivate(Owner, grace).await.unwrap_err(), "users.is_owner");
-    it.others.roles.lock().unwrap().insert(grace, vec!["admin"]);
-    assert_eq!(deactivate(Admin, grace).await.unwrap_err(), "permission_denied");
+    *it.others.last_owner.lock().unwrap() = Some(grace);
+    assert_eq!(deactivate(Owner, grace).await.unwrap_err(), "identity.last_owner");
+    let seen = it.ask(ada, Member, "users.get", json!({ "user": grace })).await.unwrap();
+    assert_eq!(seen["deactivated"], false, "what is refused changes nothing");
+    *it.others.last_owner.lock().unwrap() = None;
     assert!(deactivate(Owner, grace).await.is_ok());
+    assert_eq!(*it.others.closed.lock().unwrap(), [grace]);
     let nobody = it.ask(ada, Owner, "users.deactivate", json!({ "user": super::person(99) })).await.unwrap_err();
     assert_eq!(nobody.kind(), ProblemKind::NotFound);
 }
