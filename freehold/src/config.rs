@@ -85,6 +85,8 @@ pub(crate) struct Config {
     /// Whether webhook endpoints and mail servers of tenants may be on this machine or in its network, and without TLS:
     /// for development only.
     pub(crate) private_targets: bool,
+    /// For how many days a person can call off the erasure that they ordered for themselves.
+    pub(crate) erasure_grace_days: u16,
     /// The mail server.
     pub(crate) smtp: Smtp,
     pub(crate) tenants: OfTenants,
@@ -97,6 +99,7 @@ pub(crate) fn defaults() -> serde_json::Value {
     serde_json::json!({
         "listen": "127.0.0.1:8080", "data": "./data", "host": "localhost", "scheme": "http", "public_port": null,
         "log": "info", "log_json": false, "rate": 200, "event_days": 30, "private_targets": false,
+        "erasure_grace_days": 7,
         "smtp": { "host": null, "port": 587, "tls": true, "user": null, "password": null,
                   "from": "Freehold <no-reply@localhost>" },
         "tenants": { "trial_days": 0, "private_domains": false, "domain_port": 80 },
@@ -147,6 +150,7 @@ impl Config {
             "rate",
             "event_days",
             "private_targets",
+            "erasure_grace_days",
             "smtp.host",
             "smtp.port",
             "smtp.tls",
@@ -173,6 +177,11 @@ impl Config {
     /// Each value with its source, secrets hidden.
     pub(crate) fn explained(&self) -> &str {
         &self.explained
+    }
+
+    /// For how long one's own erasure can be called off.
+    pub(crate) fn erasure_grace(&self) -> std::time::Duration {
+        std::time::Duration::from_hours(u64::from(self.erasure_grace_days) * 24)
     }
 
     /// The port in addresses, unless it is the scheme's own.

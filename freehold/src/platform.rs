@@ -95,6 +95,7 @@ fn contexts(
         port: config.port(),
         reach: if config.private_targets { notifications::Reach::Anywhere } else { notifications::Reach::Public },
     };
+    let users_settings = users::Settings { own_grace: config.erasure_grace() };
     let clock = Ambient::system().clock;
     Ok(vec![
         tenants::context(store.clone(), services.clone(), ports, of_tenants),
@@ -102,7 +103,7 @@ fn contexts(
             let services = services.clone();
             move || services.cx("identity", Scope::Platform)
         }),
-        users::context(store.clone()),
+        users::context(store.clone(), calls.clone(), users_settings),
         notifications::context(store.clone(), calls.clone(), mail::carrier(config)?, site, clock),
         analytics::context(store.clone(), remains.facts.clone()),
         console::context(calls.clone()),

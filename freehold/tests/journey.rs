@@ -141,6 +141,8 @@ async fn foreign_ids(left: &Company<'_>, right: &Company<'_>, document: &Value) 
     let channel = channel["channel"]["id"].as_str().unwrap().to_owned();
     let asked = json!({ "template": "link.verify", "recipients": [{ "to": { "address": "x@mail.example" } }] });
     let batch = left.owner.does("POST", "/v1/notification-batches", asked).await["id"].as_str().unwrap().to_owned();
+    let domain = format!("app.{}.example", left.id.trim_start_matches("ten_"));
+    left.owner.does("POST", "/v1/domains", json!({ "domain": domain })).await;
     let notification = own(left.owner.does("GET", "/v1/notifications", Value::Null).await, "id");
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
@@ -153,14 +155,16 @@ async fn foreign_ids(left: &Company<'_>, right: &Company<'_>, document: &Value) 
                 (_, "batch") => &batch,
                 (_, "channel") => &channel,
                 // Names that people choose, the same in every company: what is behind them is one's own.
-                (_, "template") => continue,
-                ("users.set_preference" | "tenants.features.switch" | "tenants.ofrep.evaluate", _) => continue,
+                (_, "template" | "resource" | "feature") | ("tenants.ofrep.evaluate", _) => continue,
+                (operation, "key") if operation.starts_with("users.") => continue,
+                (_, "domain") => &domain,
                 (operation, named) => panic!("{operation}: say here what a foreign {named} is"),
             };
             let name = named.split('}').next().unwrap();
             let path = path.replace(&format!("{{{name}}}"), id);
             let body = match operation["operationId"].as_str().unwrap() {
                 "notifications.channels.update_webhook" => json!({ "url": "https://crm.example.com/", "events": [] }),
+                "users.erase" => json!({ "confirm": left.email }),
                 "notifications.channels.switch" => json!({ "enabled": false }),
                 "notifications.channels.replay" => json!({ "since": "2026-01-01T00:00:00Z" }),
                 _ => json!({ "roles": ["member"] }),

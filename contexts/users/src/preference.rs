@@ -74,8 +74,14 @@ impl Preference {
         Ok(vec![changed.into()])
     }
 
-    pub(crate) fn into_values(self) -> BTreeMap<Key, Value> {
-        self.values
+    /// Goes back to what holds by default; where nothing was set, nothing happened.
+    pub(crate) fn reset(&mut self, key: &Key) -> Vec<AnyEvent> {
+        let changed = PreferenceChanged { user: self.user, key: key.to_string() };
+        if self.values.remove(key).is_some() { vec![changed.into()] } else { Vec::new() }
+    }
+
+    pub(crate) fn values(&self) -> &BTreeMap<Key, Value> {
+        &self.values
     }
 }
 
@@ -118,6 +124,8 @@ mod tests {
         assert_eq!(it.set(key(0), Value::Text("ä".repeat(LONGEST))).unwrap().len(), 1);
         assert!(it.set(key(0), Value::Text("ä".repeat(LONGEST))).unwrap().is_empty());
         assert_eq!(it.set(key(0), Value::Text("x".repeat(LONGEST + 1))), Err(PreferenceError::TooLong));
-        assert_eq!(it.into_values()[&key(0)], Value::Text("ä".repeat(LONGEST)));
+        assert_eq!(it.values()[&key(0)], Value::Text("ä".repeat(LONGEST)));
+        assert_eq!((it.reset(&key(0)).len(), it.reset(&key(0)).len()), (1, 0), "there is nothing to reset twice");
+        assert_eq!(it.set(key(MOST), Value::Flag(true)).unwrap().len(), 1, "and room for another");
     }
 }

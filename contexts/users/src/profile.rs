@@ -2,13 +2,15 @@
 
 use std::str::FromStr;
 
-use contracts::users::{ProfileCreated, ProfileUpdated};
+use contracts::users::{ProfileCreated, ProfileUpdated, UserDeactivated, UserReactivated};
 use kernel::{
-    Aggregate, AnyEvent, ScopeKind, Term, UserId,
+    Aggregate, AnyEvent, Problem, ScopeKind, Term, UserId,
     text::{DisplayName, EmailAddress, TextError},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::fields::{Values, apply};
 
 /// The longest prefix that a search finds by itself, in characters.
 pub(crate) const LONGEST: usize = 12;
@@ -84,6 +86,29 @@ pub(crate) struct UserProfile {
     pub(crate) time_zone: Option<ZoneName>,
     pub(crate) title: Option<DisplayName>,
     pub(crate) deactivated: bool,
+    /// The fields that the tenant defined.
+    #[serde(default, skip_serializing_if = "Values::is_empty")]
+    pub(crate) fields: Values,
+}
+
+/// Whether a person works here, as lists are asked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Status {
+    /// They do.
+    Active,
+    /// They do no more.
+    Deactivated,
+}
+
+impl Status {
+    /// The name as stored and asked for.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Deactivated => "deactivated",
+        }
+    }
 }
 
 /// What is to change: `None` leaves a field, `Some(None)` empties it.
@@ -94,24 +119,57 @@ pub(crate) struct Changes {
     pub(crate) locale: Option<Option<Locale>>,
     pub(crate) time_zone: Option<Option<ZoneName>>,
     pub(crate) title: Option<Option<DisplayName>>,
+    /// Fields that the tenant defined and has admitted; `null` empties one.
+    pub(crate) fields: Values,
 }
 
 impl UserProfile {
     pub(crate) fn create(user: UserId, email: EmailAddress, name: DisplayName) -> (Self, ProfileCreated) {
-        let it = Self { user, email, name, locale: None, time_zone: None, title: None, deactivated: false };
+        let (locale, time_zone, title, deactivated, fields) = (None, None, None, false, Values::new());
+        let it = Self { user, email, name, locale, time_zone, title, deactivated, fields };
         (it, ProfileCreated { user })
     }
 
     /// Changes what differs; where nothing does, nothing happened.
-    pub(crate) fn update(&mut self, to: Changes) -> Vec<AnyEvent> {
+    pub(crate) fn update(&mut self, to: Changes) -> Result<Vec<AnyEvent>, Problem> {
         let changed = [
             ("name", set(&mut self.name, to.name)),
             ("locale", set(&mut self.locale, to.locale)),
             ("time_zone", set(&mut self.time_zone, to.time_zone)),
             ("title", set(&mut self.title, to.title)),
         ];
-        let fields: Vec<String> = changed.iter().filter(|(_, did)| *did).map(|(name, _)| (*name).to_owned()).collect();
-        if fields.is_empty() { Vec::new() } else { vec![ProfileUpdated { user: self.user, fields }.into()] }
+        let mut fields: Vec<String> =
+            changed.iter().filter(|(_, did)| *did).map(|(name, _)| (*name).to_owned()).collect();
+        fields.extend(apply(&mut self.fields, to.fields)?);
+        Ok(if fields.is_empty() { Vec::new() } else { vec![ProfileUpdated { user: self.user, fields }.into()] })
+    }
+
+    /// They are reached at another address.
+    pub(crate) fn reached_at(&mut self, email: EmailAddress) -> Vec<AnyEvent> {
+        if !set(&mut self.email, Some(email)) {
+            return Vec::new();
+        }
+        vec![ProfileUpdated { user: self.user, fields: vec!["email".to_owned()] }.into()]
+    }
+
+    /// They work here no more.
+    pub(crate) fn deactivate(&mut self) -> Vec<AnyEvent> {
+        if std::mem::replace(&mut self.deactivated, true) {
+            return Vec::new();
+        }
+        vec![UserDeactivated { user: self.user }.into()]
+    }
+
+    /// They work here again.
+    pub(crate) fn reactivate(&mut self) -> Vec<AnyEvent> {
+        if std::mem::replace(&mut self.deactivated, false) {
+            return vec![UserReactivated { user: self.user }.into()];
+        }
+        Vec::new()
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        if self.deactivated { Status::Deactivated } else { Status::Active }
     }
 
     /// Whether the name, a word of it, or the address begins with a text in lower case.
@@ -151,7 +209,7 @@ impl Aggregate for UserProfile {
     }
 
     fn terms(&self) -> Vec<Term> {
-        let mut terms = vec![Term::new("all", "")];
+        let mut terms = vec![Term::new("all", ""), Term::new("status", self.status().name())];
         terms.extend(Term::prefixes("search", self.name.as_str(), LONGEST));
         terms.extend(Term::prefixes("search", self.email.as_str(), LONGEST));
         // A name and an address that begin alike give the same term twice.
@@ -177,11 +235,11 @@ mod tests {
         let mut it = ada();
         let name = Some("Ada Lovelace".parse().unwrap());
         let happened =
-            it.update(Changes { name, title: Some(Some("Countess".parse().unwrap())), ..Changes::default() });
+            it.update(Changes { name, title: Some(Some("Countess".parse().unwrap())), ..Changes::default() }).unwrap();
         assert_eq!(happened.len(), 1);
         assert_eq!(happened[0].data["fields"], serde_json::json!(["title"]));
-        assert!(it.update(Changes { locale: Some(None), ..Changes::default() }).is_empty());
-        it.update(Changes { title: Some(None), ..Changes::default() });
+        assert!(it.update(Changes { locale: Some(None), ..Changes::default() }).unwrap().is_empty());
+        it.update(Changes { title: Some(None), ..Changes::default() }).unwrap();
         assert_eq!(it, ada());
     }
 

@@ -44,6 +44,39 @@ impl Event for PreferenceChanged {
     const TYPE: &'static str = "users.PreferenceChanged.v1";
 }
 
+/// The tenant declared a preference: what it means, which values it takes, and which it has by default.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct PreferenceDeclared {
+    /// Which.
+    pub key: String,
+}
+
+impl Event for PreferenceDeclared {
+    const TYPE: &'static str = "users.PreferenceDeclared.v1";
+}
+
+/// The tenant declares a preference no more; what people chose stays theirs.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct PreferenceWithdrawn {
+    /// Which.
+    pub key: String,
+}
+
+impl Event for PreferenceWithdrawn {
+    const TYPE: &'static str = "users.PreferenceWithdrawn.v1";
+}
+
+/// The tenant defined which fields its people's profiles have.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ProfileFieldsDefined {
+    /// The version of the definition.
+    pub version: u32,
+}
+
+impl Event for ProfileFieldsDefined {
+    const TYPE: &'static str = "users.ProfileFieldsDefined.v1";
+}
+
 /// A person can sign in no more: sessions, keys and grants end. What is theirs stays.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct UserDeactivated {
@@ -67,7 +100,8 @@ impl Event for UserReactivated {
 }
 
 /// A person is to be erased. Each context in [`HOLDERS`] destroys what it holds of them, then says so by
-/// [`ConfirmErasure`]; once all have, the person's key is destroyed.
+/// [`ConfirmErasure`]; once all have, the person's key is destroyed. It is said again, as a new event, for as long as one
+/// has not.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct UserErasureRequested {
     /// Who.
@@ -76,6 +110,30 @@ pub struct UserErasureRequested {
 
 impl Event for UserErasureRequested {
     const TYPE: &'static str = "users.UserErasureRequested.v1";
+}
+
+/// A person's erasure waits for contexts that were reminded several times: someone who runs the installation must look.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct UserErasureDelayed {
+    /// Who.
+    pub user: UserId,
+    /// Which contexts have not confirmed.
+    pub waiting: Vec<String>,
+}
+
+impl Event for UserErasureDelayed {
+    const TYPE: &'static str = "users.UserErasureDelayed.v1";
+}
+
+/// The erasure of a person was called off before it began.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct UserErasureCancelled {
+    /// Who.
+    pub user: UserId,
+}
+
+impl Event for UserErasureCancelled {
+    const TYPE: &'static str = "users.UserErasureCancelled.v1";
 }
 
 /// Nothing of the person is left that anyone can read.
