@@ -55,10 +55,20 @@ pub(crate) struct Config {
     pub(crate) public_port: Option<u16>,
     pub(crate) log: String,
     pub(crate) log_json: bool,
-    /// Requests a second of one caller, over time.
+    /// Requests a second of one caller, over time; the other limits follow from it.
     pub(crate) rate: u32,
     /// For how many days events are kept in the log.
     pub(crate) event_days: u32,
+    /// Other limits, where they differ.
+    pub(crate) limits: gateway::Limits,
+    /// Proxies whose word on a visitor's address counts: addresses, or blocks of them.
+    pub(crate) trusted_proxies: Vec<gateway::Network>,
+    /// The header in which they write it: `x-forwarded-for` or `forwarded`.
+    pub(crate) forwarded_header: gateway::ForwardedHeader,
+    /// Bounds of connections and requests.
+    pub(crate) http: gateway::Http,
+    /// Where metrics are served to whoever asks; nowhere unless said. Not for the open network.
+    pub(crate) metrics_listen: Option<SocketAddr>,
     pub(crate) smtp: Smtp,
     #[serde(skip)]
     explained: String,
@@ -67,7 +77,8 @@ pub(crate) struct Config {
 fn defaults() -> serde_json::Value {
     serde_json::json!({
         "listen": "127.0.0.1:8080", "data": "./data", "host": "localhost", "scheme": "http", "public_port": null,
-        "log": "info", "log_json": false, "rate": 200, "event_days": 30,
+        "log": "info,access=off", "log_json": false, "rate": 200, "event_days": 30, "limits": {}, "trusted_proxies": [],
+        "forwarded_header": "x-forwarded-for", "http": gateway::Http::default(), "metrics_listen": null,
         "smtp": { "host": null, "port": 587, "tls": true, "user": null, "password": null,
                   "from": "Freehold <no-reply@localhost>" },
     })
@@ -116,6 +127,11 @@ impl Config {
             "log_json",
             "rate",
             "event_days",
+            "limits",
+            "trusted_proxies",
+            "forwarded_header",
+            "http",
+            "metrics_listen",
             "smtp.host",
             "smtp.port",
             "smtp.tls",
