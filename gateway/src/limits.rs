@@ -212,14 +212,14 @@ mod tests {
         text.parse().unwrap()
     }
 
-    #[test]
-    fn the_short_refusal_says_what_the_long_one_says() {
+    #[tokio::test]
+    async fn the_short_refusal_says_what_the_long_one_says() {
         let gate = Gate::new(1, &Limits { address: Some(Rate { per_second: 1, burst: 1 }), ..Limits::default() });
         gate.address(ip("192.0.2.1"));
         let verdict = gate.address(ip("192.0.2.1"));
         assert!(verdict.refuses());
         let trace = TraceId([7; 16]);
-        let body = futures::executor::block_on(web::read(verdict.response(trace).into_body())).unwrap();
+        let body = web::read(verdict.response(trace).into_body()).await.unwrap();
         let short: serde_json::Value = serde_json::from_slice(&body).unwrap();
         let long = serde_json::to_value(verdict.problem().document(Some(&trace.to_string()))).unwrap();
         assert_eq!(short, long);

@@ -64,6 +64,11 @@ pub(crate) fn mailpit() -> Option<u16> {
 impl Site {
     /// Starts the program on a folder and waits until it answers.
     pub(crate) async fn start(data: &Path, port: Option<u16>, mailpit: u16) -> Self {
+        Self::start_with(data, port, mailpit, &[]).await
+    }
+
+    /// The same with settings of the test's own.
+    pub(crate) async fn start_with(data: &Path, port: Option<u16>, mailpit: u16, settings: &[(&str, &str)]) -> Self {
         drop(rustls::crypto::ring::default_provider().install_default());
         let port = port.unwrap_or_else(|| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
         let mut process = Command::new(env!("CARGO_BIN_EXE_freehold"))
@@ -74,6 +79,7 @@ impl Site {
             .env("FREEHOLD_SMTP__PORT", mailpit.to_string())
             .env("FREEHOLD_SMTP__TLS", "false")
             .env("FREEHOLD_RATE", "10000")
+            .envs(settings.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -101,6 +107,17 @@ impl Site {
     pub(crate) fn kill(&self) {
         let id = self.process.id().to_string();
         assert!(Command::new("kill").args(["-9", &id]).status().unwrap().success());
+    }
+
+    /// Asks the process to end.
+    pub(crate) fn stop(&self) {
+        let id = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    }
+
+    /// Whether the process has ended, as it should.
+    pub(crate) fn ended(&mut self) -> Option<()> {
+        self.process.try_wait().unwrap().map(|status| assert!(status.success(), "{status}"))
     }
 
     pub(crate) fn at(&self, host: &str, path: &str) -> String {
