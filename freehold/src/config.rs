@@ -78,10 +78,22 @@ pub(crate) struct Config {
     pub(crate) log: String,
     /// Whether log lines are JSON objects, for programs that read them.
     pub(crate) log_json: bool,
-    /// Requests a second of one caller, over time; ten times as many at once.
+    /// Requests a second of one caller, over time; ten times as many at once. The other limits follow from it.
     pub(crate) rate: u32,
     /// For how many days events are kept in the log.
     pub(crate) event_days: u32,
+    /// Other limits, where they differ.
+    pub(crate) limits: gateway::Limits,
+    /// Proxies whose word on a visitor's address counts: addresses, or blocks of them.
+    #[schemars(with = "Vec<String>")]
+    pub(crate) trusted_proxies: Vec<gateway::Network>,
+    /// The header in which they write it: `x-forwarded-for` or `forwarded`.
+    pub(crate) forwarded_header: gateway::ForwardedHeader,
+    /// Bounds of connections and requests.
+    pub(crate) http: gateway::Http,
+    /// Where metrics are served to whoever asks; nowhere unless said. Not for the open network.
+    #[schemars(with = "Option<String>")]
+    pub(crate) metrics_listen: Option<SocketAddr>,
     /// Whether webhook endpoints and mail servers of tenants may be on this machine or in its network, and without TLS:
     /// for development only.
     pub(crate) private_targets: bool,
@@ -98,8 +110,9 @@ pub(crate) struct Config {
 pub(crate) fn defaults() -> serde_json::Value {
     serde_json::json!({
         "listen": "127.0.0.1:8080", "data": "./data", "host": "localhost", "scheme": "http", "public_port": null,
-        "log": "info", "log_json": false, "rate": 200, "event_days": 30, "private_targets": false,
-        "erasure_grace_days": 7,
+        "log": "info,access=off", "log_json": false, "rate": 200, "event_days": 30, "limits": {}, "trusted_proxies": [],
+        "forwarded_header": "x-forwarded-for", "http": gateway::Http::default(), "metrics_listen": null,
+        "private_targets": false, "erasure_grace_days": 7,
         "smtp": { "host": null, "port": 587, "tls": true, "user": null, "password": null,
                   "from": "Freehold <no-reply@localhost>" },
         "tenants": { "trial_days": 0, "private_domains": false, "domain_port": 80 },
@@ -151,6 +164,11 @@ impl Config {
             "event_days",
             "private_targets",
             "erasure_grace_days",
+            "limits",
+            "trusted_proxies",
+            "forwarded_header",
+            "http",
+            "metrics_listen",
             "smtp.host",
             "smtp.port",
             "smtp.tls",

@@ -4,27 +4,26 @@ use std::{fs::File, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use async_trait::async_trait;
-use axum::{Router, extract::ConnectInfo, routing::get};
+use axum::{Router, response::IntoResponse, routing::get};
 use columnar::ColumnarFacts;
 use events::{Housekeeping, Log, Reactions, Services, Timers, operations::Operations};
 use facts::Facts;
-use gateway::Gateway;
+use gateway::{Gateway, Ground, Metrics};
 use kernel::{Calls, Catalogue, Context, Problem, Scope, cx::Ambient};
 use keys::{Keyring, Keys};
 use mesh::Registry;
 use sqlite::{SqliteEngine, SqliteKeys};
 use store::Store;
-use tokio::{net::TcpListener, sync::Notify};
+use tokio::net::TcpListener;
 
 use crate::{backup, config::Config, domains, failure::Failure, mail};
-
-/// How long requests that run may take to end once it is told to stop.
-const DRAIN: Duration = Duration::from_secs(4);
 
 /// All that runs.
 struct Platform {
     contexts: Arc<Vec<Context>>,
     router: Router,
+    gateway: Arc<Gateway>,
+    metrics: Arc<Metrics>,
     engine: Arc<SqliteEngine>,
     store: Store,
     services: Services,
@@ -119,6 +118,7 @@ fn catalogue() -> Arc<Catalogue> {
         analytics::PERMISSIONS,
         events::operations::PERMISSIONS,
         console::PERMISSIONS,
+        gateway::PERMISSIONS,
     ];
     Arc::new(Catalogue::new(all.into_iter().flatten().copied()))
 }
@@ -166,21 +166,42 @@ impl Platform {
         let mut contexts = contexts(&store, &calls, &catalogue, config, &remains, &services)?;
         let operations = Operations::new(store.clone(), engine.clone());
         contexts.push(operations.context());
+        let metrics = Arc::new(Metrics::default());
+        contexts.push(gateway::context(store.clone(), Arc::clone(&metrics)));
         all_declared(&contexts, &catalogue)?;
         registry.mount(&contexts);
-        let settings = gateway::Settings { host: config.host.clone(), per_second: config.rate };
-        let edge: Arc<dyn web::Edge> = Arc::new(Gateway::new(settings, calls.clone(), catalogue, ambient));
+        let ground = Ground {
+            calls: calls.clone(),
+            catalogue,
+            ambient,
+            allowances: Arc::new(gateway::Even),
+            metrics: Arc::clone(&metrics),
+        };
+        let gateway = Arc::new(Gateway::new(edge_settings(config), ground));
+        let edge: Arc<dyn web::Edge> = gateway.clone();
         let reference = web::reference(&web::document(&contexts, env!("CARGO_PKG_VERSION")));
         let front_edge = Arc::clone(&edge);
         let front = move |request: axum::extract::Request| front(Arc::clone(&front_edge), request);
         let router = web::router(&contexts, &edge, store.clone())?
             .merge(reference)
             .route("/livez", get(|| async { "alive" }))
-            .route("/", get(front))
-            .layer(axum::middleware::map_request(with_peer));
+            .route("/", get(front));
+        let router = with_readiness(router, &gateway, &store, &services);
         let retention = Duration::from_hours(24 * u64::from(config.event_days));
         let contexts = Arc::new(contexts);
-        Ok(Self { contexts, router, engine, store, services, calls, operations, retention, _lock: lock })
+        Ok(Self {
+            contexts,
+            router,
+            gateway,
+            metrics,
+            engine,
+            store,
+            services,
+            calls,
+            operations,
+            retention,
+            _lock: lock,
+        })
     }
 
     /// Reactions, timers and housekeeping; they end when the process does.
@@ -234,7 +255,6 @@ impl Platform {
 
 /// Where people begin: the page of whoever they are.
 async fn front(edge: Arc<dyn web::Edge>, request: axum::extract::Request) -> axum::response::Response {
-    use axum::response::IntoResponse;
     match edge.admit(&request.into_parts().0).await {
         Ok(cx) if cx.scope() == Scope::Platform => axum::response::Redirect::to("/operator").into_response(),
         Ok(_) => axum::response::Redirect::to("/home").into_response(),
@@ -242,13 +262,49 @@ async fn front(edge: Arc<dyn web::Edge>, request: axum::extract::Request) -> axu
     }
 }
 
-/// The address of the connection, under a type that the gateway knows.
-async fn with_peer(mut request: axum::extract::Request) -> axum::extract::Request {
-    let peer = request.extensions().get::<ConnectInfo<std::net::SocketAddr>>().map(|peer| peer.0);
-    if let Some(peer) = peer {
-        request.extensions_mut().insert(peer);
+/// `/readyz`: whether requests can be served, and if not, why.
+fn with_readiness(router: Router, gateway: &Arc<Gateway>, store: &Store, services: &Services) -> Router {
+    let (gateway, store, services) = (Arc::clone(gateway), store.clone(), services.clone());
+    let ready = move || {
+        let (gateway, store, services) = (Arc::clone(&gateway), store.clone(), services.clone());
+        async move {
+            let mut reasons = Vec::new();
+            if gateway.is_stopping() {
+                reasons.push("it stops");
+            }
+            if identity::is_claimed(&store, &services.cx("readiness", Scope::Platform)).await.is_err() {
+                reasons.push("the store does not answer");
+            }
+            let status = if reasons.is_empty() { http::StatusCode::OK } else { http::StatusCode::SERVICE_UNAVAILABLE };
+            let answer = serde_json::json!({ "ready": reasons.is_empty(), "reasons": reasons }).to_string();
+            (status, [(http::header::CONTENT_TYPE, "application/json")], answer).into_response()
+        }
+    };
+    router.route("/readyz", get(ready))
+}
+
+fn edge_settings(config: &Config) -> gateway::Settings {
+    gateway::Settings {
+        host: config.host.clone(),
+        scheme: config.scheme.clone(),
+        port: config.port(),
+        per_second: config.rate,
+        limits: config.limits,
+        proxies: gateway::Proxies { trusted: config.trusted_proxies.clone(), header: config.forwarded_header },
+        http: config.http.clone(),
     }
-    request
+}
+
+/// Serves what is counted to whoever asks, at an address that is not for the open network.
+async fn serve_metrics(at: std::net::SocketAddr, metrics: Arc<Metrics>) -> Result<()> {
+    let listener = TcpListener::bind(at).await.with_context(|| format!("cannot listen on {at} (metrics_listen)"))?;
+    let text = move || {
+        let text = metrics.text();
+        async move { ([(http::header::CONTENT_TYPE, "text/plain; version=0.0.4")], text) }
+    };
+    let router = Router::new().route("/metrics", get(text));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok(())
 }
 
 async fn told_to_stop() {
@@ -277,15 +333,14 @@ async fn serve(config: Config) -> Result<ExitCode> {
     platform.follow().await?;
     platform.erase_again(&config).await?;
     platform.greet(&config).await?;
-    let stop = Arc::new(Notify::new());
-    let stopping = Arc::clone(&stop);
-    let service = platform.router.clone().into_make_service_with_connect_info::<std::net::SocketAddr>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(async move { stopping.notified().await });
-    let serving = tokio::spawn(serving.into_future());
-    told_to_stop().await;
-    println!("stopping");
-    stop.notify_one();
-    if tokio::time::timeout(DRAIN, serving).await.is_err() {
+    if let Some(at) = config.metrics_listen {
+        serve_metrics(at, Arc::clone(&platform.metrics)).await?;
+    }
+    let stop = async {
+        told_to_stop().await;
+        println!("stopping");
+    };
+    if !gateway::serve(&platform.gateway, listener, &platform.router, stop).await {
         tracing::warn!("requests that still ran were cut off");
     }
     Ok(ExitCode::SUCCESS)

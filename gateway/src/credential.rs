@@ -1,7 +1,7 @@
 //! What a request shows of who sends it.
 
 use http::{Method, header, request::Parts};
-use kernel::{Problem, ProblemKind, Scope, cx::TraceId};
+use kernel::{Problem, ProblemKind, Scope};
 
 /// The cookie of a person's session.
 pub const SESSION_COOKIE: &str = "freehold_session";
@@ -79,12 +79,4 @@ pub(crate) fn digest(scope: Scope, credential: &str) -> [u8; 32] {
     let mut digest = [0; 32];
     digest.iter_mut().zip(context.finish().as_ref()).for_each(|(byte, of)| *byte = *of);
     digest
-}
-
-/// The trace that the caller goes on with (W3C Trace Context, section 3.2).
-pub(crate) fn trace(parts: &Parts) -> Option<TraceId> {
-    let sent = parts.headers.get("traceparent")?.to_str().ok()?;
-    let hex = sent.split('-').nth(1).filter(|hex| hex.len() == 32)?;
-    let bytes = data_encoding::HEXLOWER.decode(hex.as_bytes()).ok()?;
-    <[u8; 16]>::try_from(bytes.as_slice()).ok().filter(|id| *id != [0; 16]).map(TraceId)
 }

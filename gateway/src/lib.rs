@@ -1,160 +1,111 @@
 //! The edge: finds the tenant, authenticates, limits. Whoever comes in has a verified context, or a problem.
+//!
+//! A **visit** is one request on its way through. A **class** is a sort of limit.
 
+mod address;
+mod admit;
+mod context;
+mod cors;
 mod credential;
+mod edge;
 mod limits;
+mod live;
+mod metrics;
+mod origins;
+mod rate;
+mod server;
 mod tenant;
+mod visit;
 
 use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
-use contracts::{
-    identity::{Authenticate, AuthenticateOperator, Principal},
-    tenants::{ResolveTenant, TenantStatus, TenantView},
-};
-use http::request::Parts;
-use kernel::{Caller, Calls, Catalogue, Cx, DefaultRole, Grants, Problem, ProblemKind, Scope, cx::Ambient};
-use moka::future::Cache;
-use web::Edge;
+use kernel::{Caller, Calls, Catalogue, Cx, DefaultRole, Scope, cx::Ambient};
+use tokio::sync::watch;
 
-use credential::Credential;
+pub use address::{ForwardedHeader, Network, Proxies};
+pub use context::{PERMISSIONS, context};
 pub use credential::{OPERATOR_COOKIE, SESSION_COOKIE};
-use limits::Limits;
-use tenant::Named;
+pub use limits::{Allowances, Even, Limits};
+pub use metrics::Metrics;
+pub use rate::Rate;
+pub use server::{Http, serve};
+
+use admit::Known;
+use limits::Gate;
 
 /// The longest that a decision about a tenant or a credential is used again: a suspension or revocation is in force
 /// everywhere within this time.
 pub const FRESH: Duration = Duration::from_millis(900);
-const KEPT: u64 = 100_000;
 
 /// What the gateway needs to know.
 pub struct Settings {
     /// The host name of the installation; tenants are its subdomains.
     pub host: String,
+    /// `http`, or `https` behind something that ends TLS.
+    pub scheme: String,
+    /// The port in addresses, where it is not the scheme's own.
+    pub port: Option<u16>,
     /// How many requests a second one caller may make, over time.
     pub per_second: u32,
+    /// Other limits, where they differ.
+    pub limits: Limits,
+    /// Whose word on a visitor's address counts.
+    pub proxies: Proxies,
+    /// Of connections and requests.
+    pub http: Http,
+}
+
+impl Settings {
+    /// The origin of a tenant at its subdomain, where people sign in.
+    fn canonical(&self, slug: &str) -> String {
+        let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{}://{slug}.{}{port}", self.scheme, self.host)
+    }
+}
+
+/// What the gateway stands on.
+pub struct Ground {
+    /// Ways to other contexts.
+    pub calls: Calls,
+    /// What default roles hold.
+    pub catalogue: Arc<Catalogue>,
+    /// Clock and randomness.
+    pub ambient: Ambient,
+    /// What tenants may ask in all.
+    pub allowances: Arc<dyn Allowances>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// The built-in gateway.
 pub struct Gateway {
     settings: Settings,
-    calls: Calls,
-    catalogue: Arc<Catalogue>,
-    ambient: Ambient,
-    tenants: Cache<String, Arc<TenantView>>,
-    principals: Cache<[u8; 32], Arc<Principal>>,
-    limits: Limits,
+    ground: Ground,
+    known: Known,
+    gate: Gate,
+    stopping: watch::Sender<bool>,
 }
 
 impl Gateway {
-    /// A gateway that asks `tenants` and `identity` through `calls`.
-    pub fn new(settings: Settings, calls: Calls, catalogue: Arc<Catalogue>, ambient: Ambient) -> Self {
+    /// A gateway that asks `tenants` and `identity` through its calls.
+    pub fn new(settings: Settings, ground: Ground) -> Self {
         Self {
-            limits: Limits::new(settings.per_second),
+            gate: Gate::new(settings.per_second, &settings.limits),
+            known: Known::default(),
             settings,
-            calls,
-            catalogue,
-            ambient,
-            tenants: Cache::builder().max_capacity(KEPT).time_to_live(FRESH).build(),
-            principals: Cache::builder().max_capacity(KEPT).time_to_live(FRESH).build(),
+            ground,
+            stopping: watch::Sender::new(false),
         }
     }
 
+    /// The context in which the gateway asks for itself.
     fn own(&self, scope: Scope) -> Cx {
-        let grants = self.catalogue.grants(&[DefaultRole::Gateway]);
-        Cx::verified(scope, Caller::Service { name: "gateway" }, grants, &self.ambient)
+        let grants = self.ground.catalogue.grants(&[DefaultRole::Gateway]);
+        Cx::verified(scope, Caller::Service { name: "gateway" }, grants, &self.ground.ambient)
     }
 
-    async fn tenant(&self, name: &str) -> Result<Arc<TenantView>, Problem> {
-        if let Some(known) = self.tenants.get(name).await {
-            return Ok(known);
-        }
-        let asked = ResolveTenant { name: name.to_owned() };
-        let found = Arc::new(self.calls.call(asked, &self.own(Scope::Platform)).await?);
-        self.tenants.insert(name.to_owned(), Arc::clone(&found)).await;
-        Ok(found)
-    }
-
-    /// The scope of a request, by its host name, its header, or both where they agree.
-    async fn scope(&self, parts: &Parts) -> Result<Scope, Problem> {
-        let by_host = tenant::by_host(parts, &self.settings.host)?;
-        let by_header = tenant::by_header(parts)?;
-        let found = match (by_host, by_header) {
-            (Named::Platform, None) => return Ok(Scope::Platform),
-            (Named::Platform, Some(name)) | (Named::Tenant(name), None) => self.tenant(&name).await?,
-            (Named::Tenant(host), Some(header)) => {
-                let (host, header) = (self.tenant(&host).await?, self.tenant(&header).await?);
-                if host.id != header.id {
-                    let differ = "the host name and X-Tenant name different tenants";
-                    return Err(Problem::new(ProblemKind::Invalid, "tenant_contradiction", differ)
-                        .hint("send only one of them, or the same in both"));
-                }
-                host
-            }
-        };
-        let refused = |code: &'static str, what: &str| {
-            let why = found.reason.as_deref().unwrap_or("no reason was given");
-            Problem::new(ProblemKind::Denied, code, format!("this tenant is {what}: {why}"))
-        };
-        match found.status {
-            TenantStatus::Provisioning | TenantStatus::Trial | TenantStatus::Active => Ok(Scope::Tenant(found.id)),
-            TenantStatus::Suspended => Err(refused("tenant_suspended", "suspended")
-                .hint("its owner can ask whoever runs this installation to resume it")),
-            TenantStatus::Archived => Err(refused("tenant_archived", "archived")
-                .hint("its data is kept; its owner can ask whoever runs this installation to restore it")),
-            TenantStatus::Erased => Err(Problem::not_found("tenant")),
-        }
-    }
-
-    async fn principal(&self, scope: Scope, credential: &str) -> Result<Arc<Principal>, Problem> {
-        let key = credential::digest(scope, credential);
-        if let Some(known) = self.principals.get(&key).await {
-            return Ok(known);
-        }
-        let (cx, credential) = (self.own(scope), credential.to_owned());
-        let found = match scope {
-            Scope::Tenant(_) => self.calls.call(Authenticate { credential }, &cx).await?,
-            Scope::Platform => self.calls.call(AuthenticateOperator { credential }, &cx).await?,
-        };
-        let found = Arc::new(found);
-        self.principals.insert(key, Arc::clone(&found)).await;
-        Ok(found)
-    }
-}
-
-#[async_trait]
-impl Edge for Gateway {
-    async fn admit(&self, parts: &Parts) -> Result<Cx, Problem> {
-        let scope = self.scope(parts).await?;
-        let credential = credential::of(parts, scope)?;
-        let admitted = match &credential {
-            None => None,
-            Some(credential) => match self.principal(scope, credential.text()).await {
-                Ok(principal) if principal.expires > self.ambient.clock.now() => Some(principal),
-                // A cookie is sent by itself: one that ended leaves a visitor, who can still reach the sign-in page.
-                Ok(_) | Err(_) if matches!(credential, Credential::Cookie(_)) => None,
-                Ok(_) => return Err(credential::refused()),
-                Err(problem) => return Err(problem),
-            },
-        };
-        if !matches!(credential, Some(Credential::Bearer(_))) {
-            credential::same_origin(parts)?;
-        }
-        let (caller, grants): (Caller, Grants) = match &admitted {
-            Some(principal) => (principal.caller, principal.grants.clone()),
-            None => (Caller::Visitor, self.catalogue.grants(&[DefaultRole::Visitor])),
-        };
-        self.limits.check(scope, caller, parts)?;
-        let cx = Cx::verified(scope, caller, grants, &self.ambient);
-        Ok(credential::trace(parts).map_or(cx.clone(), |trace| cx.traced(trace)))
-    }
-
-    async fn still_stands(&self, parts: &Parts, caller: Caller) -> Result<(), Problem> {
-        let scope = self.scope(parts).await?;
-        let Some(credential) = credential::of(parts, scope)? else { return Err(credential::refused()) };
-        // Not what is remembered of it: whoever asks this adds a pause of its own.
-        self.principals.invalidate(&credential::digest(scope, credential.text())).await;
-        let principal = self.principal(scope, credential.text()).await?;
-        let same = principal.caller == caller && principal.expires > self.ambient.clock.now();
-        if same { Ok(()) } else { Err(credential::refused()) }
+    /// Whether it has been told to stop.
+    pub fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
     }
 }

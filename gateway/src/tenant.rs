@@ -1,40 +1,54 @@
 //! Which tenant a request is for.
 
-use http::{header, request::Parts};
+use http::{HeaderMap, header};
 use kernel::Problem;
 
 /// What a host name names.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Named {
+pub(crate) enum Named<'a> {
     Platform,
-    Tenant(String),
+    /// A subdomain of the installation.
+    Slug(&'a str),
+    /// A name of the tenant's own.
+    Domain(&'a str),
 }
 
-/// By the host name: the installation's own, an address, or a subdomain.
-pub(crate) fn by_host(parts: &Parts, own: &str) -> Result<Named, Problem> {
-    let sent = parts.headers.get(header::HOST).and_then(|it| it.to_str().ok()).or(parts.uri.host()).unwrap_or_default();
-    let host = match sent.strip_prefix('[') {
-        Some(_) => return Ok(Named::Platform),
-        None => sent.split(':').next().unwrap_or_default().to_ascii_lowercase(),
-    };
-    if host.is_empty() || host == own || host.parse::<std::net::IpAddr>().is_ok() {
+/// The host name of a request, in lower case and without its port. What a client sends without one goes to the platform.
+pub(crate) fn host(headers: &HeaderMap) -> String {
+    let sent = headers.get(header::HOST).and_then(|it| it.to_str().ok()).unwrap_or_default();
+    let name = if sent.starts_with('[') { sent } else { sent.split(':').next().unwrap_or_default() };
+    name.trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// By the host name: the installation's own, an address, a subdomain, or a domain that a tenant brought.
+pub(crate) fn by_host<'a>(host: &'a str, own: &str) -> Result<Named<'a>, Problem> {
+    if host.is_empty() || host == own || host.starts_with('[') || host.parse::<std::net::IpAddr>().is_ok() {
         return Ok(Named::Platform);
     }
+    let label = |label: &str| {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        (1..=63).contains(&label.len()) && label.bytes().all(plain)
+    };
+    if host.len() > 253 || !host.split('.').all(label) {
+        return Err(Problem::not_found("tenant"));
+    }
     match host.strip_suffix(own).and_then(|rest| rest.strip_suffix('.')) {
-        Some(name) if !name.is_empty() && !name.contains('.') => Ok(Named::Tenant(name.to_owned())),
-        _ => Err(Problem::not_found("tenant")),
+        Some(slug) if !slug.contains('.') => Ok(Named::Slug(slug)),
+        // A subdomain of a subdomain is nobody's, and no domain can be claimed below the installation's own.
+        Some(_) => Err(Problem::not_found("tenant")),
+        None if host.contains('.') => Ok(Named::Domain(host)),
+        None => Err(Problem::not_found("tenant")),
     }
 }
 
 /// By the header.
-pub(crate) fn by_header(parts: &Parts) -> Result<Option<String>, Problem> {
-    let mut sent = parts.headers.get_all("x-tenant").iter();
+pub(crate) fn by_header(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let mut sent = headers.get_all("x-tenant").iter();
     let refused = || Problem::invalid_field("X-Tenant", "expected one id or subdomain of a tenant");
     match (sent.next(), sent.next()) {
         (None, _) => Ok(None),
         (Some(name), None) => {
-            let name = name.to_str().ok().filter(|name| (3..=64).contains(&name.len())).ok_or_else(refused)?;
-            Ok(Some(name.to_owned()))
+            name.to_str().ok().filter(|name| (3..=64).contains(&name.len())).map(Some).ok_or_else(refused)
         }
         (Some(_), Some(_)) => Err(refused()),
     }
@@ -44,17 +58,30 @@ pub(crate) fn by_header(parts: &Parts) -> Result<Option<String>, Problem> {
 mod tests {
     use super::*;
 
+    fn sent(text: &str) -> String {
+        host(&[(header::HOST, text.parse().unwrap())].into_iter().collect())
+    }
+
     #[test]
     fn host_names_name_one_tenant_or_none() {
-        let named = |host: &str| {
-            by_host(&http::Request::builder().header("host", host).body(()).unwrap().into_parts().0, "localhost")
-        };
-        for platform in ["localhost", "LOCALHOST:8080", "127.0.0.1:8080", "[::1]:8080"] {
-            assert_eq!(named(platform).unwrap(), Named::Platform, "{platform}");
+        for platform in ["localhost", "LOCALHOST:8080", "localhost.", "127.0.0.1:8080", "[::1]:8080"] {
+            assert_eq!(by_host(&sent(platform), "localhost").unwrap(), Named::Platform, "{platform}");
         }
-        assert_eq!(named("Acme.localhost:8080").unwrap(), Named::Tenant("acme".to_owned()));
-        for stranger in ["acme.example.com", "a.b.localhost", ".localhost", "evillocalhost"] {
-            assert!(named(stranger).is_err(), "{stranger}");
+        assert_eq!(by_host(&sent("Acme.localhost:8080"), "localhost").unwrap(), Named::Slug("acme"));
+        for domain in ["acme.example.com", "evil.notlocalhost", "App.Example.com:443"] {
+            let name = sent(domain);
+            assert_eq!(by_host(&name, "localhost").unwrap(), Named::Domain(&name), "{domain}");
+        }
+        for nobody in [
+            "a.b.localhost",
+            ".localhost",
+            "evillocalhost",
+            "acme",
+            "a..example.com",
+            "a b.example.com",
+            "ex/ample.com",
+        ] {
+            assert!(by_host(&sent(nobody), "localhost").is_err(), "{nobody}");
         }
     }
 }

@@ -4,7 +4,7 @@ use axum::{body::Body as Sent, response::Response};
 use bytes::Bytes;
 use futures::StreamExt;
 use http::{HeaderValue, StatusCode, header};
-use kernel::{Cx, Problem, context::Body};
+use kernel::{Problem, context::Body};
 
 /// A problem as `application/problem+json` (RFC 9457).
 pub fn problem_response(problem: &Problem, trace: Option<&str>) -> Response {
@@ -23,14 +23,11 @@ pub fn problem_response(problem: &Problem, trace: Option<&str>) -> Response {
     response
 }
 
-pub(crate) fn json(answer: Bytes, cx: &Cx) -> Response {
+pub(crate) fn json(answer: Bytes) -> Response {
     let mut response = Response::new(Sent::from(answer));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Ok(trace) = HeaderValue::from_str(&cx.trace().to_string()) {
-        headers.insert("x-trace-id", trace);
-    }
     response
 }
 

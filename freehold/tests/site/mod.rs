@@ -120,6 +120,17 @@ impl Site {
         assert!(Command::new("kill").args(["-9", &id]).status().unwrap().success());
     }
 
+    /// Asks the process to end.
+    pub(crate) fn stop(&self) {
+        let id = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    }
+
+    /// Whether the process has ended, as it should.
+    pub(crate) fn ended(&mut self) -> Option<()> {
+        self.process.try_wait().unwrap().map(|status| assert!(status.success(), "{status}"))
+    }
+
     pub(crate) fn at(&self, host: &str, path: &str) -> String {
         format!("http://{host}:{}{path}", self.port)
     }

@@ -1,0 +1,229 @@
+//! Who asks, and in which scope.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use contracts::{
+    identity::{Authenticate, AuthenticateOperator, Principal},
+    tenants::{ResolveTenant, TenantStatus, TenantView},
+};
+use http::request::Parts;
+use kernel::{Caller, Cx, DefaultRole, Problem, ProblemKind, Scope};
+use moka::future::Cache;
+use web::Edge;
+
+use crate::{
+    FRESH, Gateway, Rate,
+    cors::Origins,
+    credential::{self, Credential},
+    tenant::{self, Named},
+    visit::{Admitted, Visit},
+};
+
+/// Something that was found out, and when it was asked for.
+struct Fresh<T> {
+    it: T,
+    read: Instant,
+}
+
+/// A tenant with what it may ask.
+struct Tenant {
+    view: TenantView,
+    allowance: Option<Rate>,
+}
+
+type Names = Cache<String, Option<Arc<Fresh<Tenant>>>>;
+
+/// What was found out and is still fresh. Names that nobody has are kept too, so that asking for them costs little.
+pub(crate) struct Known {
+    tenants: Names,
+    principals: Cache<[u8; 32], Arc<Fresh<Principal>>>,
+    pub(crate) origins: Origins,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        let tenants = Cache::builder().max_capacity(20_000).time_to_live(FRESH).build();
+        let principals = Cache::builder().max_capacity(100_000).time_to_live(FRESH).build();
+        Self { tenants, principals, origins: Origins::default() }
+    }
+}
+
+impl Gateway {
+    async fn tenant(&self, name: &str) -> Result<Arc<Fresh<Tenant>>, Problem> {
+        let nobody = || Problem::not_found("tenant");
+        if let Some(known) = self.known.tenants.get(name).await {
+            return known.ok_or_else(nobody);
+        }
+        let read = Instant::now();
+        let asked = ResolveTenant { name: name.to_owned() };
+        let found = match self.ground.calls.call(asked, &self.own(Scope::Platform)).await {
+            Ok(view) => {
+                let allowance = self.ground.allowances.of(view.id).await;
+                Some(Arc::new(Fresh { it: Tenant { view, allowance }, read }))
+            }
+            Err(problem) if problem.kind() == ProblemKind::NotFound => None,
+            Err(problem) => return Err(problem),
+        };
+        self.known.tenants.insert(name.to_owned(), found.clone()).await;
+        found.ok_or_else(nobody)
+    }
+
+    async fn by_host(&self, host: &str) -> Result<Option<Arc<Fresh<Tenant>>>, Problem> {
+        match tenant::by_host(host, &self.settings.host)? {
+            Named::Platform => Ok(None),
+            Named::Slug(name) | Named::Domain(name) => self.tenant(name).await.map(Some),
+        }
+    }
+
+    /// The tenant of a request, by its host name, its header, or both where they agree; none is the platform.
+    async fn tenant_of(&self, parts: &Parts) -> Result<Option<Arc<Fresh<Tenant>>>, Problem> {
+        let by_host = self.by_host(&tenant::host(&parts.headers)).await?;
+        let Some(header) = tenant::by_header(&parts.headers)? else { return Ok(by_host) };
+        let by_header = self.tenant(header).await?;
+        if by_host.is_some_and(|by_host| by_host.it.view.id != by_header.it.view.id) {
+            let differ = "the host name and X-Tenant name different tenants";
+            return Err(Problem::new(ProblemKind::Invalid, "tenant_contradiction", differ)
+                .hint("send only one of them, or the same in both"));
+        }
+        Ok(Some(by_header))
+    }
+
+    /// The scope of a request, with all that is limited for it.
+    pub(crate) async fn scope(&self, parts: &Parts, visit: &Visit) -> Result<Scope, Problem> {
+        let Some(tenant) = self.tenant_of(parts).await? else { return Ok(Scope::Platform) };
+        standing(&tenant.it.view)?;
+        let id = tenant.it.view.id;
+        let verdict = self.gate.tenant(id, tenant.it.allowance);
+        visit.judged(verdict).map_err(|refused| refused.problem())?;
+        Ok(Scope::Tenant(id))
+    }
+
+    /// Where the pages for signing in stand for a host name that is only another name of a tenant.
+    pub(crate) async fn canonical(&self, host: &str) -> Option<String> {
+        let Ok(Named::Domain(name)) = tenant::by_host(host, &self.settings.host) else { return None };
+        let tenant = self.tenant(name).await.ok()?;
+        Some(self.settings.canonical(tenant.it.view.slug.as_str()))
+    }
+
+    async fn principal(&self, scope: Scope, credential: &str) -> Result<Arc<Fresh<Principal>>, Problem> {
+        let key = credential::digest(scope, credential);
+        if let Some(known) = self.known.principals.get(&key).await {
+            return Ok(known);
+        }
+        let read = Instant::now();
+        let (cx, credential) = (self.own(scope), credential.to_owned());
+        let it = match scope {
+            Scope::Tenant(_) => self.ground.calls.call(Authenticate { credential }, &cx).await?,
+            Scope::Platform => self.ground.calls.call(AuthenticateOperator { credential }, &cx).await?,
+        };
+        let found = Arc::new(Fresh { it, read });
+        self.known.principals.insert(key, Arc::clone(&found)).await;
+        Ok(found)
+    }
+
+    /// Whose a credential is. After too many that were not good, an address has to wait before it shows another.
+    async fn shown(&self, scope: Scope, credential: &str, visit: &Visit) -> Result<Arc<Fresh<Principal>>, Problem> {
+        if let Err(refused) = self.gate.may_try(visit.address) {
+            return Err(visit.judged(refused).err().unwrap_or(refused).problem());
+        }
+        let found = self.principal(scope, credential).await;
+        let found = found.and_then(|found| {
+            let good = found.it.expires > self.ground.ambient.clock.now();
+            if good { Ok(found) } else { Err(credential::refused()) }
+        });
+        found.inspect_err(|problem| {
+            if problem.kind() == ProblemKind::Unauthenticated {
+                self.gate.failed(visit.address);
+            }
+        })
+    }
+
+    /// Whether whoever was let in still would be, and until when that answer counts.
+    pub(crate) async fn still(&self, admitted: &Admitted) -> Result<Instant, Problem> {
+        let mut read = Instant::now();
+        if let Scope::Tenant(id) = admitted.scope {
+            let tenant = self.tenant(&id.to_string()).await?;
+            standing(&tenant.it.view)?;
+            read = tenant.read;
+        }
+        if let Some(credential) = &admitted.credential {
+            let principal = self.principal(admitted.scope, credential).await?;
+            let left = principal.it.expires.as_millisecond() - self.ground.ambient.clock.now().as_millisecond();
+            let left = u64::try_from(left).ok().filter(|left| *left > 0).ok_or_else(credential::refused)?;
+            if principal.it.caller != admitted.caller {
+                return Err(credential::refused());
+            }
+            let ends = Instant::now() + Duration::from_millis(left);
+            return Ok((read.min(principal.read) + FRESH).min(ends));
+        }
+        Ok(read + FRESH)
+    }
+}
+
+/// Whether people may come in to a tenant.
+fn standing(tenant: &TenantView) -> Result<(), Problem> {
+    let why = || tenant.reason.as_deref().unwrap_or("no reason was given");
+    match tenant.status {
+        TenantStatus::Provisioning | TenantStatus::Trial | TenantStatus::Active => Ok(()),
+        TenantStatus::Suspended => {
+            Err(Problem::new(ProblemKind::Denied, "tenant_suspended", format!("this tenant is suspended: {}", why()))
+                .hint("its owner can ask whoever runs this installation to resume it"))
+        }
+        TenantStatus::Archived => {
+            Err(Problem::new(ProblemKind::Denied, "tenant_archived", format!("this tenant is archived: {}", why()))
+                .hint("its data is kept; its owner can ask whoever runs this installation to restore it"))
+        }
+        TenantStatus::Erased => Err(Problem::not_found("tenant")),
+    }
+}
+
+#[async_trait]
+impl Edge for Gateway {
+    async fn admit(&self, parts: &Parts) -> Result<Cx, Problem> {
+        let visit = Visit::of(parts);
+        let scope = self.scope(parts, &visit).await?;
+        let across = self.lets_read(parts, scope, &visit).await;
+        // What another site's page sends may act with a token that it was given, never with a cookie.
+        let credential = credential::of(parts, scope)?.filter(|it| !across || matches!(it, Credential::Bearer(_)));
+        let shown = match &credential {
+            None => None,
+            Some(credential) => match self.shown(scope, credential.text(), &visit).await {
+                Ok(principal) => Some(principal),
+                // A cookie is sent by itself: one that ended leaves a visitor, who can still reach the sign-in page.
+                Err(_) if matches!(credential, Credential::Cookie(_)) => None,
+                Err(problem) => return Err(problem),
+            },
+        };
+        if !across && !matches!(credential, Some(Credential::Bearer(_))) {
+            credential::same_origin(parts)?;
+        }
+        let (caller, grants) = match &shown {
+            Some(principal) => (principal.it.caller, principal.it.grants.clone()),
+            None => (Caller::Visitor, self.ground.catalogue.grants(&[DefaultRole::Visitor])),
+        };
+        let verdict = self.gate.caller(scope, caller, visit.address);
+        visit.judged(verdict).map_err(|refused| refused.problem())?;
+        let credential = shown.and(credential).map(|it| it.text().to_owned());
+        let admitted = Admitted { scope, caller, credential };
+        // A request is admitted once; a page that asks again changes nothing.
+        drop(visit.admitted.set(Arc::new(admitted)));
+        Ok(Cx::verified(scope, caller, grants, &self.ground.ambient).traced(visit.trace))
+    }
+
+    async fn still_stands(&self, parts: &Parts, caller: Caller) -> Result<(), Problem> {
+        let visit = Visit::of(parts);
+        let admitted = visit.admitted.get().filter(|it| it.caller == caller).ok_or_else(credential::refused)?;
+        // Not what is remembered of it: whoever asks this adds a pause of its own.
+        if let Scope::Tenant(id) = admitted.scope {
+            self.known.tenants.invalidate(&id.to_string()).await;
+        }
+        if let Some(credential) = &admitted.credential {
+            self.known.principals.invalidate(&credential::digest(admitted.scope, credential)).await;
+        }
+        self.still(admitted).await.map(drop)
+    }
+}
