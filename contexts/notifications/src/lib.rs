@@ -27,7 +27,7 @@ use channel::{
     queries::ListChannels,
 };
 use contracts::{
-    identity::{LinkRequested, UserRegistered},
+    identity::{EmailChanged, InvitationRevoked, LinkRequested, UserRegistered},
     notifications::ExportPerson,
     tenants::TenantProvisioned,
     users::{UserDeactivated, UserErasureRequested, UserReactivated},
@@ -190,6 +190,8 @@ pub fn context(store: Store, calls: Calls, mail: Arc<dyn Carrier>, site: Site, c
         )
         .on("set_up", |it, event: TenantProvisioned, cx| async move { it.provisioned(event, cx).await })
         .on("know_person", |it, event: UserRegistered, cx| async move { it.registered(event, cx).await })
+        .on("move_person", |it, event: EmailChanged, cx| async move { it.moved(event, cx).await })
+        .on("forget_person", |it, event: InvitationRevoked, cx| async move { it.revoked(event, cx).await })
         .on("deactivate", |it, event: UserDeactivated, cx| async move { it.standing(event.user, true, cx).await })
         .on("reactivate", |it, event: UserReactivated, cx| async move { it.standing(event.user, false, cx).await })
         .on("erase_person", |it, event: UserErasureRequested, cx| async move { it.erase(event, cx).await })

@@ -1,7 +1,7 @@
 //! Where the tenant's people are reached, as identity told; what is told of them and erased with them.
 
 use contracts::{
-    identity::UserRegistered,
+    identity::{EmailChanged, InvitationRevoked, UserRegistered},
     notifications::ExportPerson,
     tenants::TenantProvisioned,
     users::{ConfirmErasure, PersonData, UserErasureRequested},
@@ -55,6 +55,28 @@ impl Notifications {
             return Ok(());
         }
         store.create(Person { user, email, name, deactivated: false }, ()).await.map(drop)
+    }
+
+    /// The person is reached at another address from now on.
+    pub(crate) async fn moved(&self, event: EmailChanged, cx: Cx) -> Result<(), Problem> {
+        let (Some(email), store) = (event.email.known(), self.store.at(&cx)) else { return Ok(()) };
+        if store.try_load::<Person>(&event.user).await?.is_none() {
+            return Ok(());
+        }
+        let rule = |it: &mut Person| {
+            it.email.clone_from(&email);
+            Ok(())
+        };
+        store.change(&event.user, rule).await.map(drop)
+    }
+
+    /// There never was such a person.
+    pub(crate) async fn revoked(&self, event: InvitationRevoked, cx: Cx) -> Result<(), Problem> {
+        let store = self.store.at(&cx);
+        match store.try_load::<Person>(&event.user).await? {
+            Some(person) => store.delete(person, ()).await,
+            None => Ok(()),
+        }
     }
 
     /// The person works here no more, or works here again.

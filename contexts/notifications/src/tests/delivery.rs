@@ -132,3 +132,17 @@ async fn what_is_held_of_a_person_is_told_and_ends() {
     it.engine.sweep(it.ambient.clock.now(), 100).await.unwrap();
     assert!(it.admin("notifications.list", json!({})).await["items"].as_array().unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn mail_follows_a_person_to_another_address_and_knows_nobody_whose_invitation_was_taken_back() {
+    let it = Fixture::answering([]).await;
+    it.published().await;
+    let email = Personal::Known("ada@new.example".parse().unwrap());
+    it.tell("moved", &EmailChanged { user: ada(), email }).await;
+    it.send("one", json!({ "user": ada() })).await;
+    it.fire().await;
+    assert_eq!(it.mails()[0].to, Target::Mail("ada@new.example".parse().unwrap()));
+    it.tell("revoked", &InvitationRevoked { user: ada() }).await;
+    let to = json!({ "to": { "user": ada() }, "template": "order.shipped", "variables": { "order": "2" } });
+    assert_eq!(it.refused("notifications.send", to).await.0, "not_found");
+}

@@ -9,7 +9,7 @@ use std::{
 use crate::{Carrier, DeliveryError, Message, Outcome, Reach, Site, Target, context};
 use async_trait::async_trait;
 use contracts::{
-    identity::{LinkPurpose, LinkRequested, UserRegistered},
+    identity::{EmailChanged, InvitationRevoked, LinkPurpose, LinkRequested, UserRegistered},
     notifications::{NotificationRequested, NotificationSent},
     tenants::TenantProvisioned,
     users::{ConfirmErasure, ERASED, EXPORT, UserDeactivated, UserErasureRequested},
