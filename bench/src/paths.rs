@@ -1,6 +1,11 @@
 //! The paths that are measured on one tenant, each with what has to be there first. What cannot be prepared is told as
 //! skipped, with the reason.
 
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
@@ -126,14 +131,14 @@ async fn refresh(stage: &Stage<'_>, client: Option<&(String, String)>) -> Result
     let mut first = Vec::new();
     for _ in 0..CONNECTIONS {
         let token = world::code_flow(stage.server, stage.tenant, &id, secret.as_deref()).await?;
-        first.push(std::sync::Mutex::new(text(&token, "refresh_token")?));
+        first.push(Mutex::new(text(&token, "refresh_token")?));
     }
     let (host, mut headers) = (stage.tenant.host.clone(), Vec::new());
     headers.extend(secret.as_ref().map(|secret| world::basic(&id, secret)));
     let load = Load::of(move |number, _, last| {
         let given = serde_json::from_slice::<Value>(last).ok().and_then(|it| text(&it, "refresh_token").ok());
         // What was given last stays known between the warm-up and the measured run.
-        let kept = first.get(number).map(|kept| kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        let kept = first.get(number).map(|kept| kept.lock().unwrap_or_else(PoisonError::into_inner));
         let token = kept.map(|mut kept| {
             if let Some(given) = given {
                 *kept = given;
@@ -179,28 +184,31 @@ async fn writing(stage: &Stage<'_>, report: &mut Report) -> Result<()> {
     stage.row(report, Row::share("durable commits, 64 writers", report.raw_commits, 0.5), Ok(commits)).await;
 
     let template = write("POST", "/v1/invitations".to_owned(), &json!({}));
-    let counter = std::sync::atomic::AtomicU64::new(1_000);
+    let counter = AtomicU64::new(1_000);
     let invite = Load::of(move |_, _, _| {
         let mut ask = template.clone();
-        ask.body = world::invitation(counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed)).to_string();
+        ask.body = world::invitation(counter.fetch_add(1, Ordering::Relaxed)).to_string();
         ask.bytes()
     });
     stage.row(report, Row::new("invitation of a person"), Ok(invite)).await;
 
-    stage.row(report, Row::batch("events in batches of 100", report.raw_batches, 0.5), Ok(events(stage))).await;
+    let sent = Arc::new(AtomicU64::new(0));
+    stage.row(report, Row::batch("events in batches of 100", report.raw_batches, 0.5), Ok(events(stage, &sent))).await;
+    let facts = sent.load(Ordering::Relaxed) * 100;
     let asked = json!({ "measure": "count", "name": "report.opened" });
-    let report_ask = write("POST", "/v1/analytics/reports/query".to_owned(), &asked).bytes();
-    let query = Load::same(report_ask).connections(1);
-    stage.row(report, Row::new("report over the events sent just now"), Ok(query)).await;
+    let count = Load::same(write("POST", "/v1/analytics/reports/query".to_owned(), &asked).bytes()).connections(1);
+    stage.row(report, Row::new(&format!("report: how often, over {facts} facts")), Ok(count)).await;
+    let unique = Load::same(stage.owner("/v1/analytics/active-people")).connections(1);
+    stage.row(report, Row::new(&format!("report: people of each day, over {facts} facts")), Ok(unique)).await;
     Ok(())
 }
 
 /// Batches of 100 events with ids of their own.
-fn events(stage: &Stage<'_>) -> Load {
+fn events(stage: &Stage<'_>, sent: &Arc<AtomicU64>) -> Load {
     let template = stage.tenant.owner(Ask::send("POST", &stage.tenant.host, "/v1/events", &json!({})));
-    let batches = std::sync::atomic::AtomicU64::new(0);
+    let batches = Arc::clone(sent);
     Load::of(move |_, _, _| {
-        let batch = batches.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let batch = batches.fetch_add(1, Ordering::Relaxed);
         let events = (0..100).map(|place| json!({ "id": format!("e-{batch}-{place}"), "name": "report.opened" }));
         let mut ask = template.clone();
         ask.body = json!({ "events": events.collect::<Vec<_>>() }).to_string();
