@@ -141,13 +141,15 @@ async fn foreign_ids(left: &Company<'_>, right: &Company<'_>, document: &Value) 
     let channel = channel["channel"]["id"].as_str().unwrap().to_owned();
     let asked = json!({ "template": "link.verify", "recipients": [{ "to": { "address": "x@mail.example" } }] });
     let batch = left.owner.does("POST", "/v1/notification-batches", asked).await["id"].as_str().unwrap().to_owned();
-    let domain = format!("app.{}.example", left.id.trim_start_matches("ten_"));
-    left.owner.does("POST", "/v1/domains", json!({ "domain": domain })).await;
     let notification = own(left.owner.does("GET", "/v1/notifications", Value::Null).await, "id");
+    let domain = left.owner.does("POST", "/v1/domains", json!({ "name": "app.acme.example" })).await;
+    let token = domain["challenge"]["url"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    let domain = domain["id"].as_str().unwrap().to_owned();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let Some((_, named)) = path.split_once('{').filter(|_| operation["x-scope"] == "tenant") else { continue };
-            let id = match (operation["operationId"].as_str().unwrap(), named.split('}').next().unwrap()) {
+            let named = named.split('}').next().unwrap();
+            let id = match (operation["operationId"].as_str().unwrap(), named) {
                 (_, "user") => &user,
                 (_, "session") => &session,
                 ("identity.api_keys.revoke", "key") => &key,
@@ -158,10 +160,10 @@ async fn foreign_ids(left: &Company<'_>, right: &Company<'_>, document: &Value) 
                 (_, "template" | "resource" | "feature") | ("tenants.ofrep.evaluate", _) => continue,
                 (operation, "key") if operation.starts_with("users.") => continue,
                 (_, "domain") => &domain,
+                (_, "token") => &token,
                 (operation, named) => panic!("{operation}: say here what a foreign {named} is"),
             };
-            let name = named.split('}').next().unwrap();
-            let path = path.replace(&format!("{{{name}}}"), id);
+            let path = path.replace(&format!("{{{named}}}"), id);
             let body = match operation["operationId"].as_str().unwrap() {
                 "notifications.channels.update_webhook" => json!({ "url": "https://crm.example.com/", "events": [] }),
                 "users.erase" => json!({ "confirm": left.email }),

@@ -133,8 +133,9 @@ impl Tenant {
         if self.stage != Stage::Provisioning {
             return nothing();
         }
-        let lasts = std::time::Duration::from_hours(24 * u64::from(self.trial_days));
-        self.trial_ends = (self.trial_days > 0).then(|| now + lasts);
+        // Whole seconds: stores keep the instants of timers less finely than a clock shows them.
+        let ends = now.as_second().saturating_add(i64::from(self.trial_days) * 24 * 3600);
+        self.trial_ends = Timestamp::from_second(ends).ok().filter(|_| self.trial_days > 0);
         (self.stage, self.since) = (Stage::Ready, now);
         TenantActivated { tenant: self.id, trial_ends: self.trial_ends }.events()
     }

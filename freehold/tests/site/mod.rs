@@ -101,7 +101,8 @@ impl Site {
         }
         std::thread::spawn(move || lines.for_each(drop));
         let own = std::net::SocketAddr::from(([127, 0, 0, 1], port));
-        let names = ["localhost", "acme.localhost", "globex.localhost"];
+        let names =
+            ["localhost", "acme.localhost", "globex.localhost", "freehold.localhost", "acme.freehold.localhost"];
         let http = names.iter().fold(Client::builder(), |builder, name| builder.resolve(name, own));
         let http = http.redirect(Policy::none()).timeout(PATIENCE).build().unwrap();
         let site = Self { process, port, claim, http, mailpit };
