@@ -110,7 +110,8 @@ pub(crate) struct Config {
 pub(crate) fn defaults() -> serde_json::Value {
     serde_json::json!({
         "listen": "127.0.0.1:8080", "data": "./data", "host": "localhost", "scheme": "http", "public_port": null,
-        "log": "info,access=off", "log_json": false, "rate": 200, "event_days": 30, "limits": {}, "trusted_proxies": [],
+        "log": "info,access=off", "log_json": false, "rate": 200, "event_days": 30,
+        "limits": { "address": null, "visitor": null, "caller": null, "tenant": null, "failures": null }, "trusted_proxies": [],
         "forwarded_header": "x-forwarded-for", "http": gateway::Http::default(), "metrics_listen": null,
         "private_targets": false, "erasure_grace_days": 7,
         "smtp": { "host": null, "port": 587, "tls": true, "user": null, "password": null,

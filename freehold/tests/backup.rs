@@ -38,7 +38,7 @@ async fn writes(person: &Person<'_>, acknowledged: &AtomicU64, stop: &AtomicBool
 }
 
 async fn counted(person: &Person<'_>) -> u64 {
-    person.does("GET", "/v1/me/preferences", Value::Null).await["preferences"]["count"].as_u64().unwrap()
+    person.does("GET", "/v1/me/preferences", Value::Null).await["preferences"]["count"]["value"].as_u64().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -57,7 +57,7 @@ async fn what_was_acknowledged_survives_kill_9() {
         let stored = owner.does("GET", "/v1/me/preferences", Value::Null).await;
         for (writer, last) in last.iter().enumerate() {
             let found = stored["preferences"].as_object().unwrap();
-            let found = found.get(&format!("writer.{writer}")).map_or(0, |found| found.as_u64().unwrap());
+            let found = found.get(&format!("writer.{writer}")).map_or(0, |found| found["value"].as_u64().unwrap());
             // One more may have been written whose answer was lost.
             assert!(found == *last || found == last + 1, "writer {writer}: {found} after {last}, round {round}");
             values[writer] = found;

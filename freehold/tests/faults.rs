@@ -54,7 +54,7 @@ async fn writes(person: Person<'_>, from: u64, acknowledged: &AtomicU64) -> u64 
 
 async fn counted(person: &Person<'_>) -> u64 {
     let preferences = person.does("GET", "/v1/me/preferences", Value::Null).await;
-    preferences["preferences"].get("count").map_or(0, |count| count.as_u64().unwrap())
+    preferences["preferences"].get("count").map_or(0, |count| count["value"].as_u64().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]

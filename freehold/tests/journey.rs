@@ -157,7 +157,7 @@ async fn foreign_ids(left: &Company<'_>, right: &Company<'_>, document: &Value) 
                 (_, "batch") => &batch,
                 (_, "channel") => &channel,
                 // Names that people choose, the same in every company: what is behind them is one's own.
-                (_, "template" | "resource" | "feature") | ("tenants.ofrep.evaluate", _) => continue,
+                (_, "template" | "resource" | "feature" | "role") | ("tenants.ofrep.evaluate", _) => continue,
                 (operation, "key") if operation.starts_with("users.") => continue,
                 (_, "domain") => &domain,
                 (_, "token") => &token,

@@ -209,5 +209,5 @@ pub async fn read_up_to(body: Body, most: usize) -> Result<Bytes, Problem> {
 }
 
 fn caused_by_pause(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<TooSlow>())
+    std::iter::successors(Some(error), |error| error.source()).any(<dyn std::error::Error>::is::<TooSlow>)
 }

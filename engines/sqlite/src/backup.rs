@@ -137,7 +137,7 @@ fn digest_of(db: &Connection) -> rusqlite::Result<StoreDigest> {
         feed(&mut digest, row.get_ref(2)?.as_bytes()?);
         events += 1;
     }
-    let sha256 = digest.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = data_encoding::HEXLOWER.encode(digest.finish().as_ref());
     Ok(StoreDigest { aggregates, events, sha256 })
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::reference;
 
 /// What decides which problems are possible.
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own about one operation")]
 pub(super) struct Asked {
     pub(super) tenant: bool,
     pub(super) public: bool,
@@ -120,9 +121,9 @@ fn reference_to(component: &str) -> Value {
 }
 
 fn example(code: &str, it: &Value) -> Value {
-    json!({ "summary": it["meanings"][0].as_str().unwrap_or(code), "value": {
+    json!({ "summary": it.pointer("/meanings/0").and_then(Value::as_str).unwrap_or(code), "value": {
         "type": format!("/problems/{code}"), "title": it["title"], "status": it["status"],
-        "detail": it["meanings"][0].as_str().unwrap_or_default(), "code": code, "kind": it["kind"],
-        "hint": it["remedies"][0],
+        "detail": it.pointer("/meanings/0").and_then(Value::as_str).unwrap_or_default(), "code": code, "kind": it["kind"],
+        "hint": it.pointer("/remedies/0"),
     } })
 }
