@@ -11,7 +11,7 @@ use std::{
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use site::{PASSWORD, Person, Site, holds, mailpit, unique, until};
+use site::{PASSWORD, Person, Site, holds, mailpit, preference, unique, until};
 
 fn freehold(data: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_freehold"));
@@ -38,7 +38,7 @@ async fn writes(person: &Person<'_>, acknowledged: &AtomicU64, stop: &AtomicBool
 }
 
 async fn counted(person: &Person<'_>) -> u64 {
-    person.does("GET", "/v1/me/preferences", Value::Null).await["preferences"]["count"]["value"].as_u64().unwrap()
+    preference(&person.does("GET", "/v1/me/preferences", Value::Null).await, "count").unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

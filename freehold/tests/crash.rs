@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use site::{Person, Site, mailpit, until};
+use site::{Person, Site, mailpit, preference, until};
 
 const WRITERS: u64 = 6;
 const ROUNDS: u64 = 50;
@@ -56,8 +56,7 @@ async fn what_was_acknowledged_survives_kill_9() {
         let owner = site.visitor("acme.localhost").with_cookie(&cookie);
         let stored = owner.does("GET", "/v1/me/preferences", Value::Null).await;
         for (writer, last) in last.iter().enumerate() {
-            let found = stored["preferences"].as_object().unwrap();
-            let found = found.get(&format!("writer.{writer}")).map_or(0, |found| found["value"].as_u64().unwrap());
+            let found = preference(&stored, &format!("writer.{writer}")).unwrap_or(0);
             // One more may have been written whose answer was lost.
             assert!(found == *last || found == last + 1, "writer {writer}: {found} after {last}, round {round}");
             values[writer] = found;

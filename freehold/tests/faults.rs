@@ -16,7 +16,7 @@ use std::{
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use site::{Person, Site, mailpit, unique, until};
+use site::{Person, Site, free_port, mailpit, preference, unique, until};
 
 /// The library that is put in front of the C library.
 fn layer() -> &'static Path {
@@ -53,8 +53,7 @@ async fn writes(person: Person<'_>, from: u64, acknowledged: &AtomicU64) -> u64 
 }
 
 async fn counted(person: &Person<'_>) -> u64 {
-    let preferences = person.does("GET", "/v1/me/preferences", Value::Null).await;
-    preferences["preferences"].get("count").map_or(0, |count| count["value"].as_u64().unwrap())
+    preference(&person.does("GET", "/v1/me/preferences", Value::Null).await, "count").unwrap_or(0)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -166,10 +165,6 @@ fn ends(data: &Path, port: u16) -> (Option<i32>, String) {
     command.args(["--listen", &format!("127.0.0.1:{port}"), "--data"]).arg(data).current_dir(data.parent().unwrap());
     let Output { status, stderr, .. } = command.output().unwrap();
     (status.code(), String::from_utf8_lossy(&stderr).into_owned())
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -198,7 +198,7 @@ impl Scoped<'_> {
     pub async fn try_load<A: Aggregate>(&self, id: &A::Id) -> Result<Option<Loaded<A>>, Problem> {
         let key = self.key::<A>(id)?;
         let Some(core) = self.store.engine.get(&key).await.map_err(problem)? else { return Ok(None) };
-        if core.expires.is_some_and(|ends| ends <= self.cx.now()) {
+        if core.expires.is_some_and(|ends| ends <= self.cx.real_now()) {
             return Ok(None);
         }
         match self.open(&key, &core).await {
@@ -213,7 +213,7 @@ impl Scoped<'_> {
     /// What an erased person left is nothing that anyone can read, but it still holds names and has timers that come due.
     async fn clear_away(&self, key: CoreKey, base: Base) -> Result<(), Problem> {
         let id = CommitId { bytes: self.cx.random(), remember: Duration::ZERO };
-        let commit = Commit { id, key, base, write: Write::Delete, events: Vec::new(), at: self.cx.now() };
+        let commit = Commit { id, key, base, write: Write::Delete, events: Vec::new(), at: self.cx.real_now() };
         match self.store.engine.commit(commit).await {
             // Someone else has cleared it away.
             Ok(_) | Err(StoreError::Conflict) => Ok(()),
@@ -232,7 +232,7 @@ impl Scoped<'_> {
         let claim = Self::claim_key::<A>(&data_key, claim);
         let found = self.store.engine.find(&Space::of(self.scope()), &claim).await.map_err(problem)?;
         let Some((key, core)) = found else { return Ok(None) };
-        if core.expires.is_some_and(|ends| ends <= self.cx.now()) {
+        if core.expires.is_some_and(|ends| ends <= self.cx.real_now()) {
             return Ok(None);
         }
         match self.open(&key, &core).await {
@@ -323,7 +323,7 @@ impl Scoped<'_> {
             let sealed = envelope::seal(&self.store.keys, self.cx, &key, version, place, event).await?;
             events.push(serde_json::to_vec(&sealed).map_err(Problem::internal)?);
         }
-        let commit = Commit { id, key: key.clone(), base, write, events, at: self.cx.now() };
+        let commit = Commit { id, key: key.clone(), base, write, events, at: self.cx.real_now() };
         let mut outcome = self.store.engine.commit(commit.clone()).await;
         for _ in 0..2 {
             if matches!(outcome, Err(StoreError::Unavailable(_))) {

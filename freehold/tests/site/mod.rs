@@ -56,6 +56,26 @@ pub(crate) fn holds(folder: &Path, needle: &[u8]) -> Option<String> {
     None
 }
 
+/// Two bytes that no other run has in practice.
+fn random_bytes() -> [u8; 2] {
+    let mut bytes = [0; 2];
+    kernel::entropy::Entropy::fill(&kernel::entropy::SystemEntropy::default(), &mut bytes);
+    bytes
+}
+
+/// A port below those that outgoing connections take: it can be taken again after a restart.
+pub(crate) fn free_port() -> u16 {
+    let random = || u16::from_le_bytes(random_bytes());
+    let ports = std::iter::repeat_with(|| 10_000 + random() % 20_000);
+    ports.take(200).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
+}
+
+/// What holds of one of the caller's preferences.
+pub(crate) fn preference(all: &Value, key: &str) -> Option<u64> {
+    let items = all["items"].as_array().unwrap();
+    items.iter().find(|item| item["key"] == key).map(|item| item["value"].as_u64().unwrap())
+}
+
 /// Where mailpit listens: SMTP, and one above it its REST API.
 pub(crate) fn mailpit() -> Option<u16> {
     store::contract::server("FREEHOLD_TEST_MAILPIT")?.rsplit(':').next()?.parse().ok()
@@ -75,7 +95,7 @@ impl Site {
         more: &[(&str, V)],
     ) -> Self {
         drop(rustls::crypto::ring::default_provider().install_default());
-        let port = port.unwrap_or_else(|| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
+        let port = port.unwrap_or_else(free_port);
         let mut process = Command::new(env!("CARGO_BIN_EXE_freehold"))
             .args(["--listen", &format!("127.0.0.1:{port}"), "--data"])
             .arg(data)
@@ -119,6 +139,11 @@ impl Site {
     pub(crate) fn kill(&self) {
         let id = self.process.id().to_string();
         assert!(Command::new("kill").args(["-9", &id]).status().unwrap().success());
+        // Gone, or a zombie that holds neither port nor lock any more.
+        let ended = || std::fs::read_to_string(format!("/proc/{id}/stat")).map_or(true, |stat| stat.contains(") Z "));
+        while !ended() {
+            std::thread::yield_now();
+        }
     }
 
     /// Asks the process to end.
