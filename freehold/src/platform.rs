@@ -77,7 +77,7 @@ fn contexts(
         identity::context(store.clone(), calls.clone(), Arc::clone(catalogue), settings),
         users::context(store.clone()),
         notifications::context(store.clone(), mail::channel(config)?),
-        analytics::context(store.clone(), remains.facts.clone()),
+        analytics::context(store.clone(), calls.clone(), remains.facts.clone()),
         console::context(calls.clone()),
     ])
 }
