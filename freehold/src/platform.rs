@@ -104,7 +104,7 @@ fn contexts(
         }),
         users::context(store.clone(), calls.clone(), users_settings),
         notifications::context(store.clone(), calls.clone(), mail::carrier(config)?, site, clock),
-        analytics::context(store.clone(), remains.facts.clone()),
+        analytics::context(store.clone(), calls.clone(), remains.facts.clone()),
         console::context(calls.clone()),
     ])
 }

@@ -1,4 +1,4 @@
-//! Hours, days, weeks and months by the calendar of a time zone.
+//! Minutes to years by the calendar of a time zone.
 
 use jiff::{SignedDuration, Span as Calendar, ToSpan, civil::Date, tz::TimeZone};
 use kernel::Timestamp;
@@ -41,17 +41,28 @@ impl Buckets {
         if fits { TimeZone::get(name).map_err(|_| unknown()) } else { Err(unknown()) }
     }
 
+    /// The bucket before one.
+    pub fn before(&self, span: &Span) -> Span {
+        self.span(span.start.saturating_sub(SignedDuration::from_nanos(1)).unwrap_or(Timestamp::MIN))
+    }
+
     /// The bucket of an instant.
     pub fn span(&self, at: Timestamp) -> Span {
         let date = self.zone.to_datetime(at).date();
         match self.bucket {
-            Bucket::Hour => self.hour(at),
+            Bucket::Minute => self.clock(at, 60),
+            Bucket::Hour => self.clock(at, 3_600),
             Bucket::Day => self.days(at, date, 1.day()),
             Bucket::Week => {
                 let monday = date.checked_sub(i64::from(date.weekday().to_monday_zero_offset()).days());
                 self.days(at, monday.unwrap_or(date), 1.week())
             }
             Bucket::Month => self.days(at, date.first_of_month(), 1.month()),
+            Bucket::Quarter => {
+                let first = Date::new(date.year(), (date.month() - 1) / 3 * 3 + 1, 1);
+                self.days(at, first.unwrap_or(date), 3.months())
+            }
+            Bucket::Year => self.days(at, date.first_of_year(), 1.year()),
         }
     }
 
@@ -67,13 +78,12 @@ impl Buckets {
         span
     }
 
-    /// An hour ends early where clocks are set by less than one, so that no two have the same instant.
-    fn hour(&self, at: Timestamp) -> Span {
-        const HOUR: i64 = 3_600;
+    /// An hour ends early where clocks are set by less than one, so that no two have the same instant; so does a minute.
+    fn clock(&self, at: Timestamp, length: i64) -> Span {
         let second = at.as_second();
-        let into = (second + i64::from(self.zone.to_offset(at).seconds())).rem_euclid(HOUR);
+        let into = (second + i64::from(self.zone.to_offset(at).seconds())).rem_euclid(length);
         let instant = |second| Timestamp::from_second(second).unwrap_or(at);
-        let (mut start, mut end) = (instant(second - into), instant(second - into + HOUR));
+        let (mut start, mut end) = (instant(second - into), instant(second - into + length));
         let just_after = at.saturating_add(SignedDuration::from_nanos(1)).unwrap_or(at);
         if let Some(set) = self.zone.preceding(just_after).next() {
             start = start.max(set.timestamp());
@@ -100,12 +110,15 @@ mod tests {
         "America/Havana",
     ];
 
+    const BUCKETS: [Bucket; 7] =
+        [Bucket::Minute, Bucket::Hour, Bucket::Day, Bucket::Week, Bucket::Month, Bucket::Quarter, Bucket::Year];
+
     proptest! {
         #[test]
         fn spans_hold_their_instants_and_follow_one_another(
             second in 0_i64..4_000_000_000,
             zone in prop::sample::select(ZONES.as_slice()),
-            bucket in prop::sample::select([Bucket::Hour, Bucket::Day, Bucket::Week, Bucket::Month].as_slice()),
+            bucket in prop::sample::select(BUCKETS.as_slice()),
         ) {
             let buckets = Buckets::new(bucket, Buckets::zone(zone).unwrap());
             let at = Timestamp::from_second(second).unwrap();
@@ -113,7 +126,7 @@ mod tests {
             prop_assert!(span.contains(at));
             prop_assert_eq!(buckets.span(span.start), span);
             prop_assert_eq!(buckets.span(span.end).start, span.end);
-            prop_assert_eq!(buckets.span(span.start - SignedDuration::from_nanos(1)).end, span.start);
+            prop_assert_eq!(buckets.before(&span).end, span.start);
         }
     }
 

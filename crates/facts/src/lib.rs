@@ -3,6 +3,8 @@
 
 mod bucket;
 pub mod contract;
+mod filter;
+mod funnel;
 pub mod model;
 mod query;
 
@@ -13,18 +15,27 @@ use kernel::{Problem, ProblemKind, Scope, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use bucket::{Buckets, Span};
-pub use query::{Bucket, Measure, Query, Row};
+pub use filter::{Field, Filter, MOST_FILTERS, Test};
+pub use funnel::{Funnel, MOST_STEPS, Reached, Step};
+pub use query::{
+    Bucket, EXACT_VALUES, MOST_GROUPS, MOST_ROWS, Measure, PERCENTILE_ERROR, Query, Row, Trend, too_many_rows,
+};
 
 /// The most labels of one fact.
 pub const MOST_LABELS: usize = 16;
 /// The most facts that one append takes.
 pub const MOST_FACTS: usize = 10_000;
+/// The most questions of one look.
+pub const MOST_QUERIES: usize = 32;
+/// Among at least so many facts of a scope, those that came last, an id is known again.
+pub const KNOWN_IDS: u64 = 1 << 22;
 
 /// Something that was so at an instant. Nothing in it may name a person but `person`, a pseudonym.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fact {
-    /// Unique within the scope: the same id again, however often and with whatever else, counts once. 1 to 200 bytes.
+    /// Unique within the scope: the same id again, however often and with whatever else, counts once, as long as no more
+    /// than [`KNOWN_IDS`] facts came in between. 1 to 200 bytes.
     pub id: String,
     /// Whose it is.
     pub scope: Scope,
@@ -115,20 +126,41 @@ pub fn check(facts: &[Fact]) -> Result<(), FactsError> {
     facts.iter().try_for_each(Fact::check)
 }
 
+/// Refuses too many questions at a time, or one that means nothing; else tells the buckets of each. What every engine
+/// does first.
+pub fn checked(queries: &[Query]) -> Result<Vec<Option<Buckets>>, FactsError> {
+    if queries.len() > MOST_QUERIES {
+        return Err(FactsError::invalid("", format!("expected at most {MOST_QUERIES} questions at a time")));
+    }
+    queries.iter().map(Query::checked).collect()
+}
+
 /// Keeps facts, and aggregates those of one scope.
 #[async_trait]
 pub trait Facts: Send + Sync + 'static {
     /// Adds facts, all or none, durably; those whose id is known in their scope are ignored. At most [`MOST_FACTS`].
     async fn append(&self, facts: Vec<Fact>) -> Result<(), FactsError>;
 
-    /// Aggregates, over everything whose append was answered before. A row for each bucket and group that has facts, in
-    /// the order of bucket, then group (none first); the first `limit` of them.
-    async fn query(&self, scope: Scope, query: Query) -> Result<Vec<Row>, FactsError>;
+    /// Answers questions, at most [`MOST_QUERIES`], all as of one instant, over everything whose append was answered
+    /// before. Of each: a row for every bucket and group that has facts, in the order of bucket, then groups (none
+    /// first, what `top` left over last); the first `limit` of them.
+    async fn answer(&self, scope: Scope, queries: Vec<Query>) -> Result<Vec<Vec<Row>>, FactsError>;
+
+    /// Tells how far persons came: for each step, in order.
+    async fn funnel(&self, scope: Scope, funnel: Funnel) -> Result<Vec<Reached>, FactsError>;
+
+    /// Removes the facts of a scope that lie before an instant. Repeatable; send it again if it fails.
+    async fn prune(&self, scope: Scope, before: Timestamp) -> Result<(), FactsError>;
 
     /// Removes all facts of a scope, with their ids. Repeatable; send it again if it fails.
     async fn erase(&self, scope: Scope) -> Result<(), FactsError>;
 
-    /// Takes a person out of their facts: these stay and count, and nothing says whose they were. Repeatable; send it
-    /// again if it fails.
+    /// Takes a person out of their facts: these stay and count, and nothing says whose they were, nor that they were
+    /// one person's. Repeatable; send it again if it fails.
     async fn forget(&self, scope: Scope, person: &str) -> Result<(), FactsError>;
+
+    /// Answers one question.
+    async fn query(&self, scope: Scope, query: Query) -> Result<Vec<Row>, FactsError> {
+        Ok(self.answer(scope, vec![query]).await?.pop().unwrap_or_default())
+    }
 }

@@ -1,8 +1,10 @@
 //! The suite must be able to fail: each of these breaks one promise, and is refused.
 
 use async_trait::async_trait;
-use freehold_facts::{Bucket, Fact, Facts, FactsError, Measure, Query, Row, contract, model::ModelFacts};
-use kernel::Scope;
+use freehold_facts::{
+    Bucket, Fact, Facts, FactsError, Funnel, Measure, Query, Reached, Row, Trend, contract, model::ModelFacts,
+};
+use kernel::{Scope, Timestamp};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fault {
@@ -12,9 +14,20 @@ enum Fault {
     KeepsTheLastOfAnId,
     TakesHalfABatch,
     IgnoresTheZone,
-    IgnoresLabels,
+    IgnoresFilters,
+    IgnoresNot,
     IncludesTheEnd,
     IgnoresTheLimit,
+    IgnoresTop,
+    IgnoresTrends,
+    ForgetsAGroup,
+    AnswersInReverse,
+    RoundsPercentiles,
+    HoldsAnyNumberOfRows,
+    FunnelsWithoutAWindow,
+    FunnelsAcrossPersons,
+    PrunesTooMuch,
+    PrunesNothing,
     ErasesNothing,
     ForgetsNobody,
     ForgetsTheFacts,
@@ -30,6 +43,25 @@ impl Broken {
 
     fn has(&self, fault: Fault) -> bool {
         self.1 == fault
+    }
+
+    fn spoil(&self, query: &mut Query) {
+        match self.1 {
+            Fault::IgnoresTheZone => "UTC".clone_into(&mut query.time_zone),
+            Fault::IgnoresFilters => query.filters.clear(),
+            Fault::IgnoresNot => query.filters.iter_mut().for_each(|it| it.not = false),
+            Fault::IncludesTheEnd => {
+                query.until = query.until.map(|until| until + std::time::Duration::from_micros(1));
+            }
+            Fault::IgnoresTheLimit => query.limit = 10_000,
+            Fault::IgnoresTop => query.top = None,
+            Fault::IgnoresTrends if query.trend == Some(Trend::Cumulative) => query.trend = None,
+            Fault::ForgetsAGroup => query.group_by.truncate(2),
+            Fault::CountsPersonsAsFacts if query.bucket == Some(Bucket::Day) && query.measure == Measure::Unique => {
+                query.measure = Measure::Count;
+            }
+            _ => {}
+        }
     }
 }
 
@@ -56,21 +88,42 @@ impl Facts for Broken {
         self.0.append(facts).await
     }
 
-    async fn query(&self, scope: Scope, mut query: Query) -> Result<Vec<Row>, FactsError> {
-        query.checked()?;
-        match self.1 {
-            Fault::IgnoresTheZone => "UTC".clone_into(&mut query.time_zone),
-            Fault::IgnoresLabels => query.labels.clear(),
-            Fault::IncludesTheEnd => {
-                query.until = query.until.map(|until| until + std::time::Duration::from_micros(1));
-            }
-            Fault::IgnoresTheLimit => query.limit = 10_000,
-            Fault::CountsPersonsAsFacts if query.bucket == Some(Bucket::Day) && query.measure == Measure::Unique => {
-                query.measure = Measure::Count;
-            }
-            _ => {}
+    async fn answer(&self, scope: Scope, mut queries: Vec<Query>) -> Result<Vec<Vec<Row>>, FactsError> {
+        freehold_facts::checked(&queries)?;
+        let scope = if self.has(Fault::MixesScopes) { Scope::Platform } else { scope };
+        queries.iter_mut().for_each(|query| self.spoil(query));
+        if self.has(Fault::HoldsAnyNumberOfRows) && queries.iter().any(|it| it.limit == 1_000) {
+            let told = self.0.answer(scope, queries.clone()).await;
+            return Ok(told.unwrap_or_else(|_| vec![Vec::new(); queries.len()]));
         }
-        self.0.query(if self.has(Fault::MixesScopes) { Scope::Platform } else { scope }, query).await
+        let mut told = self.0.answer(scope, queries).await?;
+        if self.has(Fault::AnswersInReverse) {
+            told.reverse();
+        }
+        if self.has(Fault::RoundsPercentiles) {
+            told.iter_mut().flatten().for_each(|row| row.value = row.value.round());
+        }
+        Ok(told)
+    }
+
+    async fn funnel(&self, scope: Scope, mut funnel: Funnel) -> Result<Vec<Reached>, FactsError> {
+        funnel.check()?;
+        if self.has(Fault::FunnelsWithoutAWindow) {
+            funnel.within = 31_622_400;
+        }
+        let mut told = self.0.funnel(scope, funnel).await?;
+        if self.has(Fault::FunnelsAcrossPersons) {
+            told.iter_mut().for_each(|reached| reached.people = reached.people.min(1));
+        }
+        Ok(told)
+    }
+
+    async fn prune(&self, scope: Scope, before: Timestamp) -> Result<(), FactsError> {
+        match self.1 {
+            Fault::PrunesNothing => Ok(()),
+            Fault::PrunesTooMuch => self.0.prune(scope, before + std::time::Duration::from_micros(1)).await,
+            _ => self.0.prune(scope, before).await,
+        }
     }
 
     async fn erase(&self, scope: Scope) -> Result<(), FactsError> {
@@ -99,9 +152,20 @@ async fn every_broken_promise_is_noticed() {
         Fault::KeepsTheLastOfAnId,
         Fault::TakesHalfABatch,
         Fault::IgnoresTheZone,
-        Fault::IgnoresLabels,
+        Fault::IgnoresFilters,
+        Fault::IgnoresNot,
         Fault::IncludesTheEnd,
         Fault::IgnoresTheLimit,
+        Fault::IgnoresTop,
+        Fault::IgnoresTrends,
+        Fault::ForgetsAGroup,
+        Fault::AnswersInReverse,
+        Fault::RoundsPercentiles,
+        Fault::HoldsAnyNumberOfRows,
+        Fault::FunnelsWithoutAWindow,
+        Fault::FunnelsAcrossPersons,
+        Fault::PrunesTooMuch,
+        Fault::PrunesNothing,
         Fault::ErasesNothing,
         Fault::ForgetsNobody,
         Fault::ForgetsTheFacts,

@@ -1,191 +1,215 @@
-//! The columns of a segment. Facts stand in the order of their instants, at the same place in every column.
-//!
-//! - `at`: the first instant (8 bytes), then the distance of each to the one before, as LEB128.
-//! - `value`: 8 bytes each; or 8 bytes for all, where they are the same.
-//! - `persons`, `label/<name>`: the different texts, each after its length (2 bytes). An empty person was forgotten.
-//! - `person`, `is/<name>`: for each fact the number of its text, 0 for none; in 1, 2 or 4 bytes.
-//!
-//! All numbers are little-endian.
+//! Segments: some facts of a scope by column, in the order of their instants.
 
-use std::{collections::HashMap, hash::Hash};
+use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-/// Why a segment cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Fault {
-    /// The file.
-    #[error("{0}")]
-    Sqlite(#[from] rusqlite::Error),
-    /// What is stored is not what was written.
-    #[error("a segment is damaged")]
-    Damaged,
-    /// Labels of a row that are no JSON.
-    #[error("a row is damaged: {0}")]
-    Row(#[from] serde_json::Error),
+use crate::column::{
+    Fault, Texts, read_instants, read_numbers, read_texts, read_values, write_instants, write_numbers, write_texts,
+    write_values,
+};
+
+/// What is known of a segment without its columns: enough to leave most of them alone.
+#[derive(Debug, Clone)]
+pub(crate) struct Head {
+    pub(crate) no: i64,
+    /// The name of all its facts, where they have the same.
+    pub(crate) name: Option<String>,
+    pub(crate) first: i64,
+    pub(crate) last: i64,
+    pub(crate) facts: usize,
+    /// The smallest and the largest value.
+    pub(crate) values: (f64, f64),
 }
 
-/// Numbers texts from 1 on in the order in which they first come; 0 stands for none.
-pub(crate) struct Numbers<T>(HashMap<T, u32>);
-
-impl<T> Default for Numbers<T> {
-    fn default() -> Self {
-        Self(HashMap::new())
-    }
+/// Which columns are read.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Parts {
+    pub(crate) instants: bool,
+    pub(crate) values: bool,
+    pub(crate) persons: bool,
+    pub(crate) names: bool,
+    pub(crate) labels: BTreeSet<String>,
 }
 
-impl<T: Hash + Eq + Ord + Clone + AsRef<str>> Numbers<T> {
-    pub(crate) fn of(&mut self, text: T) -> u32 {
-        let next = u32::try_from(self.0.len() + 1).unwrap_or(u32::MAX);
-        *self.0.entry(text).or_insert(next)
-    }
-
-    /// The texts, in the order of their numbers.
-    pub(crate) fn texts(&self) -> Vec<T> {
-        let mut texts: Vec<(u32, T)> = self.0.iter().map(|(text, number)| (*number, text.clone())).collect();
-        texts.sort_unstable();
-        texts.into_iter().map(|(_, text)| text).collect()
-    }
+/// Facts by column; those that are not read are empty.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Batch {
+    pub(crate) instants: Vec<i64>,
+    pub(crate) values: Vec<f64>,
+    /// The number of the person in the scope; 0 for none.
+    pub(crate) persons: Vec<u32>,
+    pub(crate) names: Texts,
+    pub(crate) labels: BTreeMap<String, Texts>,
 }
 
-pub(crate) fn write_instants(instants: &[i64]) -> Vec<u8> {
-    let mut before = instants.first().copied().unwrap_or_default();
-    let mut bytes = before.to_le_bytes().to_vec();
-    for at in instants {
-        let mut distance = at.abs_diff(before);
-        before = *at;
-        while distance >= 0x80 {
-            bytes.push((distance & 0x7f) as u8 | 0x80);
-            distance >>= 7;
+impl Head {
+    /// The columns of [`HEADS`].
+    fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            no: row.get(0)?,
+            name: row.get(1)?,
+            first: row.get(2)?,
+            last: row.get(3)?,
+            facts: row.get(4)?,
+            values: (row.get(5)?, row.get(6)?),
+        })
+    }
+
+    /// The segments of a scope that may have facts within a time, by their first instants.
+    pub(crate) fn within(db: &Connection, scope: i64, from: i64, until: i64) -> Result<Vec<Self>, Fault> {
+        let sql = "SELECT no, name, first, last, facts, low, high FROM segments
+                   WHERE scope = ? AND first < ? AND last >= ? ORDER BY first, no";
+        let mut read = db.prepare_cached(sql)?;
+        let heads = read.query_map([scope, until, from], Self::of)?;
+        Ok(heads.collect::<Result<_, _>>()?)
+    }
+
+    /// Reads what is asked for; labels that no fact of it has are not among the answer.
+    pub(crate) fn read(&self, db: &Connection, parts: &Parts) -> Result<Batch, Fault> {
+        let mut batch = Batch::default();
+        if parts.instants {
+            batch.instants = self.need(db, "at", read_instants)?;
         }
-        bytes.push((distance & 0x7f) as u8);
-    }
-    bytes
-}
-
-pub(crate) fn read_instants(bytes: &[u8]) -> Result<Vec<i64>, Fault> {
-    let (first, distances) = bytes.split_first_chunk::<8>().ok_or(Fault::Damaged)?;
-    let (mut at, mut distance, mut shift) = (i64::from_le_bytes(*first), 0_i64, 0_u32);
-    let mut instants = Vec::with_capacity(distances.len() / 3);
-    for byte in distances {
-        distance |= i64::from(byte & 0x7f).checked_shl(shift).ok_or(Fault::Damaged)?;
-        shift += 7;
-        if byte & 0x80 == 0 {
-            at = at.checked_add(distance).ok_or(Fault::Damaged)?;
-            instants.push(at);
-            (distance, shift) = (0, 0);
+        if parts.values {
+            batch.values = self.need(db, "value", |data| read_values(data, self.facts))?;
         }
+        if parts.persons {
+            batch.persons = self.need(db, "person", |data| read_numbers(data, self.facts))?;
+        }
+        if parts.names {
+            batch.names = match &self.name {
+                Some(name) => Texts::read(vec![name.clone()], vec![1; self.facts]),
+                None => self.texts(db, "names", "name")?.ok_or(Fault::Damaged)?,
+            };
+        }
+        for label in &parts.labels {
+            if let Some(texts) = self.texts(db, &format!("label/{label}"), &format!("is/{label}"))? {
+                batch.labels.insert(label.clone(), texts);
+            }
+        }
+        let lengths = [batch.instants.len(), batch.values.len(), batch.persons.len(), batch.names.of.len()];
+        let labels = batch.labels.values().map(|texts| texts.of.len());
+        let whole = lengths.into_iter().filter(|length| *length != 0).chain(labels).all(|it| it == self.facts);
+        if whole { Ok(batch) } else { Err(Fault::Damaged) }
     }
-    Ok(instants)
-}
 
-pub(crate) fn write_values(values: &[f64]) -> Vec<u8> {
-    let bits = || values.iter().map(|value| value.to_bits());
-    let all_same = bits().all(|it| Some(it) == bits().next());
-    bits().take(if all_same { 1 } else { values.len() }).flat_map(u64::to_le_bytes).collect()
-}
+    /// All of it.
+    pub(crate) fn read_whole(&self, db: &Connection) -> Result<Batch, Fault> {
+        let mut find = db.prepare_cached("SELECT part FROM columns WHERE segment = ?")?;
+        let parts = find.query_map([self.no], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+        let labels = parts.iter().filter_map(|part| part.strip_prefix("label/").map(str::to_owned)).collect();
+        self.read(db, &Parts { instants: true, values: true, persons: true, names: true, labels })
+    }
 
-pub(crate) fn read_values(bytes: &[u8], facts: usize) -> Result<Vec<f64>, Fault> {
-    let (chunks, rest) = bytes.as_chunks::<8>();
-    match chunks {
-        _ if !rest.is_empty() => Err(Fault::Damaged),
-        [all] => Ok(vec![f64::from_le_bytes(*all); facts]),
-        each => Ok(each.iter().map(|value| f64::from_le_bytes(*value)).collect()),
+    fn texts(&self, db: &Connection, texts: &str, numbers: &str) -> Result<Option<Texts>, Fault> {
+        let Some(texts) = get(db, self.no, texts, read_texts)? else { return Ok(None) };
+        let of = self.need(db, numbers, |data| read_numbers(data, self.facts))?;
+        let known = u32::try_from(texts.len()).map_err(|_| Fault::Damaged)?;
+        if of.iter().any(|number| *number > known) { Err(Fault::Damaged) } else { Ok(Some(Texts::read(texts, of))) }
+    }
+
+    fn need<T>(&self, db: &Connection, part: &str, read: impl Fn(&[u8]) -> Result<T, Fault>) -> Result<T, Fault> {
+        get(db, self.no, part, read)?.ok_or(Fault::Damaged)
+    }
+
+    /// Takes it away.
+    pub(crate) fn remove(&self, db: &Connection) -> Result<(), Fault> {
+        db.prepare_cached("DELETE FROM columns WHERE segment = ?")?.execute([self.no])?;
+        db.prepare_cached("DELETE FROM segments WHERE no = ?")?.execute([self.no])?;
+        Ok(())
     }
 }
 
-pub(crate) fn write_texts<T: AsRef<str>>(texts: &[T]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for text in texts.iter().map(AsRef::as_ref) {
-        let length = u16::try_from(text.len()).expect("texts of facts are at most 256 bytes");
-        bytes.extend(length.to_le_bytes());
-        bytes.extend(text.as_bytes());
-    }
-    bytes
-}
-
-pub(crate) fn read_texts(mut bytes: &[u8]) -> Result<Vec<String>, Fault> {
-    let mut texts = Vec::new();
-    while let Some((length, rest)) = bytes.split_first_chunk::<2>() {
-        let (text, rest) = rest.split_at_checked(u16::from_le_bytes(*length).into()).ok_or(Fault::Damaged)?;
-        texts.push(std::str::from_utf8(text).map_err(|_| Fault::Damaged)?.to_owned());
-        bytes = rest;
-    }
-    if bytes.is_empty() { Ok(texts) } else { Err(Fault::Damaged) }
-}
-
-/// Numbers in as few bytes each as the largest needs; the first byte tells how many.
-pub(crate) fn write_numbers(numbers: &[u32]) -> Vec<u8> {
-    let width = match numbers.iter().max() {
-        None | Some(..=0xff) => 1,
-        Some(..=0xffff) => 2,
-        Some(_) => 4,
-    };
-    let bytes = numbers.iter().flat_map(|number| number.to_le_bytes().into_iter().take(width.into()));
-    std::iter::once(width).chain(bytes).collect()
-}
-
-pub(crate) fn read_numbers(bytes: &[u8]) -> Result<Vec<u32>, Fault> {
-    match bytes.split_first() {
-        Some((1, bytes)) => Ok(bytes.iter().map(|byte| (*byte).into()).collect()),
-        Some((2, bytes)) => Ok(bytes.as_chunks().0.iter().map(|it| u16::from_le_bytes(*it).into()).collect()),
-        Some((4, bytes)) => Ok(bytes.as_chunks().0.iter().map(|it| u32::from_le_bytes(*it)).collect()),
-        _ => Err(Fault::Damaged),
-    }
+fn get<T>(
+    db: &Connection,
+    segment: i64,
+    part: &str,
+    read: impl Fn(&[u8]) -> Result<T, Fault>,
+) -> Result<Option<T>, Fault> {
+    let mut find = db.prepare_cached("SELECT sum, data FROM columns WHERE segment = ? AND part = ?")?;
+    let found = find.query_row(params![segment, part], |row| {
+        let sum: u32 = row.get(0)?;
+        let data = row.get_ref(1)?.as_blob()?;
+        Ok(if crc32fast::hash(data) == sum { read(data) } else { Err(Fault::Damaged) })
+    });
+    found.optional()?.transpose()
 }
 
 /// Stores a column in place of the one before.
 pub(crate) fn put(db: &Connection, segment: i64, part: &str, data: &[u8]) -> Result<(), Fault> {
-    let sql = "INSERT INTO columns (segment, part, data) VALUES (?,?,?)
-               ON CONFLICT (segment, part) DO UPDATE SET data = excluded.data";
-    db.prepare_cached(sql)?.execute(params![segment, part, data])?;
+    let sql = "INSERT INTO columns (segment, part, sum, data) VALUES (?,?,?,?)
+               ON CONFLICT (segment, part) DO UPDATE SET sum = excluded.sum, data = excluded.data";
+    db.prepare_cached(sql)?.execute(params![segment, part, crc32fast::hash(data), data])?;
     Ok(())
 }
 
-/// Reads a column; none where no fact of the segment has that label.
-pub(crate) fn get(db: &Connection, segment: i64, part: &str) -> Result<Option<Vec<u8>>, Fault> {
-    let mut find = db.prepare_cached("SELECT data FROM columns WHERE segment = ? AND part = ?")?;
-    Ok(find.query_row(params![segment, part], |row| row.get(0)).optional()?)
-}
+impl Batch {
+    pub(crate) fn len(&self) -> usize {
+        self.instants.len()
+    }
 
-/// Reads a column that every segment has.
-pub(crate) fn must(db: &Connection, segment: i64, part: &str) -> Result<Vec<u8>, Fault> {
-    get(db, segment, part)?.ok_or(Fault::Damaged)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn columns_read_as_they_were_written(
-            mut instants in prop::collection::vec(0_i64..7_300_000_000_000_000, 1..50),
-            values in prop::collection::vec(prop::num::f64::NORMAL | prop::num::f64::ZERO, 1..50),
-            texts in prop::collection::vec(".{0,40}", 0..50),
-            numbers in prop::collection::vec(prop_oneof![0..300_u32, 0..70_000_u32, any::<u32>()], 0..50),
-        ) {
-            instants.sort_unstable();
-            prop_assert_eq!(read_instants(&write_instants(&instants)).unwrap(), instants);
-            prop_assert_eq!(read_values(&write_values(&values), values.len()).unwrap(), values);
-            prop_assert_eq!(read_texts(&write_texts(&texts)).unwrap(), texts);
-            prop_assert_eq!(read_numbers(&write_numbers(&numbers)).unwrap(), numbers);
+    /// Adds the facts of another.
+    pub(crate) fn extend(&mut self, other: &Self) {
+        let before = self.len();
+        self.instants.extend(&other.instants);
+        self.values.extend(&other.values);
+        self.persons.extend(&other.persons);
+        self.names.extend(before, &other.names);
+        for (label, texts) in &other.labels {
+            self.labels.entry(label.clone()).or_default().extend(before, texts);
         }
     }
 
-    #[test]
-    fn equal_values_take_the_room_of_one() {
-        assert_eq!(write_values(&[1.0; 500]).len(), 8);
-        assert_eq!(read_values(&write_values(&[1.0; 3]), 3).unwrap(), [1.0; 3]);
+    /// The facts at some places, in that order.
+    pub(crate) fn at(&self, places: &[usize]) -> Self {
+        let gathered = |of: &[u32]| places.iter().map(|place| of.get(*place).copied().unwrap_or(0)).collect();
+        let texts = |texts: &Texts| {
+            let (mut taken, of): (Texts, Vec<u32>) = (Texts::default(), gathered(&texts.of));
+            let mut numbers = vec![0; texts.texts.len() + 1];
+            let number = |old: u32| -> u32 {
+                let (Some(known), Some(text)) = (numbers.get_mut(old as usize), texts.text(old)) else { return 0 };
+                if *known == 0 {
+                    *known = taken.number(text);
+                }
+                *known
+            };
+            let of = of.into_iter().map(number).collect();
+            taken.of = of;
+            taken
+        };
+        let labels = self.labels.iter().map(|(label, column)| (label.clone(), texts(column)));
+        Self {
+            instants: places.iter().filter_map(|place| self.instants.get(*place).copied()).collect(),
+            values: places.iter().filter_map(|place| self.values.get(*place).copied()).collect(),
+            persons: gathered(&self.persons),
+            names: texts(&self.names),
+            labels: labels.filter(|(_, column)| !column.texts.is_empty()).collect(),
+        }
     }
 
-    #[test]
-    fn cut_columns_are_refused() {
-        let texts = write_texts(&["ada", "bob"]);
-        assert!(read_texts(&texts[..texts.len() - 1]).is_err());
-        assert!(read_instants(&[0; 7]).is_err());
-        assert!(read_values(&[0; 9], 2).is_err());
-        assert!(read_numbers(&[]).is_err());
+    /// Stores it as a segment; its facts are in the order of their instants.
+    pub(crate) fn put(&self, db: &Connection, scope: i64) -> Result<i64, Fault> {
+        let (first, last) = self.instants.first().zip(self.instants.last()).ok_or(Fault::Damaged)?;
+        let low = self.values.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = self.values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let only = if let [name] = self.names.texts.as_slice() { Some(name) } else { None };
+        let sql = "INSERT INTO segments (scope, name, first, last, facts, low, high) VALUES (?,?,?,?,?,?,?)";
+        db.prepare_cached(sql)?.execute(params![scope, only, first, last, self.len(), low, high])?;
+        let segment = db.last_insert_rowid();
+        put(db, segment, "at", &write_instants(&self.instants))?;
+        put(db, segment, "value", &write_values(&self.values))?;
+        put(db, segment, "person", &write_numbers(&self.persons))?;
+        if only.is_none() {
+            put(db, segment, "names", &write_texts(&self.names.texts))?;
+            put(db, segment, "name", &write_numbers(&self.names.of))?;
+        }
+        for (label, texts) in &self.labels {
+            let mut of = texts.of.clone();
+            of.resize(self.len(), 0);
+            put(db, segment, &format!("label/{label}"), &write_texts(&texts.texts))?;
+            put(db, segment, &format!("is/{label}"), &write_numbers(&of))?;
+        }
+        Ok(segment)
     }
 }

@@ -2,24 +2,36 @@
 //! suite can run on a server that holds other facts.
 
 mod oracle;
+mod rows;
+mod ways;
 
 use kernel::{
     Id, Scope, Timestamp,
     entropy::{Entropy, SystemEntropy},
 };
 
-use crate::{Bucket, Fact, Facts, FactsError, Measure, Query, Row};
+use crate::{Bucket, Fact, Facts, FactsError, Field, Filter, Measure, Query, Row, Test, Trend};
 
 /// Runs every check; the first that fails panics with what was promised.
 pub async fn run(facts: &dyn Facts) {
     measures(facts).await;
     names_labels_and_time_select(facts).await;
+    filters_select(facts).await;
     the_same_id_counts_once(facts).await;
     scopes_are_apart(facts).await;
     a_refused_batch_leaves_nothing(facts).await;
     questions_that_mean_nothing_are_refused(facts).await;
     buckets_follow_the_calendar_of_the_zone(facts).await;
     rows_are_ordered_and_limited(facts).await;
+    rows::rows_are_grouped_by_several(facts).await;
+    rows::the_largest_groups_stay_and_the_others_are_one(facts).await;
+    rows::trends_look_back(facts).await;
+    rows::percentiles_of_many_values_are_nearly_exact(facts).await;
+    rows::several_questions_have_their_answers_in_order(facts).await;
+    rows::too_many_rows_are_refused(facts).await;
+    ways::funnels_follow_persons_through_steps(facts).await;
+    ways::funnels_that_mean_nothing_are_refused(facts).await;
+    ways::pruning_removes_what_is_older(facts).await;
     erasing_leaves_nothing(facts).await;
     forgetting_keeps_the_count(facts).await;
     for seed in 1..=3 {
@@ -94,6 +106,8 @@ async fn measures(facts: &dyn Facts) {
         (Measure::Unique, 2.0),
         (Measure::Sum, 8.5),
         (Measure::Average, 2.125),
+        (Measure::Min, 1.0),
+        (Measure::Max, 4.0),
         (Measure::Percentile(1), 1.0),
         (Measure::Percentile(50), 1.0),
         (Measure::Percentile(51), 2.5),
@@ -113,15 +127,15 @@ async fn names_labels_and_time_select(facts: &dyn Facts) {
     other.labels.insert("plan".to_owned(), String::new());
     add(facts, [some_facts(scope), vec![other]].concat()).await;
     let count = || Query::new(Measure::Count);
-    let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let label = |key: &str, value: &str| Filter::is(Field::label(key), value);
     let instant = |text: &str| Some(at(text));
     let cases = [
         (count(), Some(5.0)),
         (Query { name: Some("page.seen".into()), ..count() }, Some(4.0)),
         (Query { name: Some("page".into()), ..count() }, None),
-        (Query { labels: [label("country", "de")].into(), ..count() }, Some(3.0)),
-        (Query { labels: [label("country", "")].into(), ..count() }, None),
-        (Query { labels: [label("country", "de"), label("plan", "")].into(), ..count() }, Some(1.0)),
+        (Query { filters: vec![label("country", "de")], ..count() }, Some(3.0)),
+        (Query { filters: vec![label("country", "")], ..count() }, None),
+        (Query { filters: vec![label("country", "de"), label("plan", "")], ..count() }, Some(1.0)),
         (Query { from: instant("2026-03-01T11:00:00Z"), ..count() }, Some(3.0)),
         (Query { until: instant("2026-03-01T11:00:00Z"), ..count() }, Some(2.0)),
         (Query { from: instant("2026-03-03T10:00:00.000001Z"), ..count() }, Some(1.0)),
@@ -129,6 +143,43 @@ async fn names_labels_and_time_select(facts: &dyn Facts) {
     ];
     for (query, expected) in cases {
         expect(facts, scope, &query, expected, "only what matches counts").await;
+    }
+}
+
+async fn filters_select(facts: &dyn Facts) {
+    let scope = scope();
+    let mut other = of(fact(scope, "5", "2026-03-01T10:00:00Z"), "eve", -2.0, "dé");
+    "page.left".clone_into(&mut other.name);
+    add(facts, [some_facts(scope), vec![other]].concat()).await;
+    let texts = |texts: &[&str]| Test::AnyOf(texts.iter().map(|text| (*text).to_owned()).collect());
+    let is = |text: &str| Test::Is(text.to_owned());
+    let begins = |text: &str| Test::Prefix(text.to_owned());
+    let between = |at_least, below| Test::Between { at_least, below };
+    let country = || Field::label("country");
+    let cases = [
+        (Field::Name, begins("page."), 5.0, 0.0),
+        (Field::Name, begins("page.l"), 1.0, 4.0),
+        (Field::Name, is("page.left"), 1.0, 4.0),
+        (Field::Name, texts(&["page.left", "page.seen", "none"]), 5.0, 0.0),
+        (Field::Person, is("ada"), 2.0, 3.0),
+        (Field::Person, texts(&["ada", "bob", "joe"]), 3.0, 2.0),
+        (Field::Person, Test::Present, 4.0, 1.0),
+        (Field::Value, between(Some(1.0), Some(4.0)), 3.0, 2.0),
+        (Field::Value, between(None, Some(0.0)), 1.0, 4.0),
+        (Field::Value, between(Some(2.5), None), 2.0, 3.0),
+        (country(), begins("d"), 3.0, 2.0),
+        (country(), begins(""), 4.0, 1.0),
+        (country(), texts(&["fr", "dé"]), 2.0, 3.0),
+        (country(), Test::Present, 4.0, 1.0),
+        (Field::label("none"), Test::Present, 0.0, 5.0),
+    ];
+    for (field, test, passing, failing) in cases {
+        for (not, count) in [(false, passing), (true, failing)] {
+            let filters = vec![Filter { field: field.clone(), test: test.clone(), not }];
+            let query = Query { filters, ..Query::new(Measure::Count) };
+            let expected = (count > 0.0).then_some(count);
+            expect(facts, scope, &query, expected, "a filter takes what passes, and its contrary the rest").await;
+        }
     }
 }
 
@@ -191,6 +242,15 @@ async fn questions_that_mean_nothing_are_refused(facts: &dyn Facts) {
         Query { from: instant, until: instant, ..count() },
         Query { time_zone: "Europe/Atlantis".to_owned(), bucket: Some(Bucket::Day), ..count() },
         Query { time_zone: "../etc/passwd".to_owned(), ..count() },
+        Query { group_by: vec![Field::Person], ..count() },
+        Query { group_by: vec![Field::Name; 4], ..count() },
+        Query { top: Some(1), ..count() },
+        Query { top: Some(101), group_by: vec![Field::Name], ..count() },
+        Query { trend: Some(Trend::Cumulative), ..count() },
+        Query { trend: Some(Trend::MovingAverage(1)), bucket: Some(Bucket::Day), ..count() },
+        Query { filters: vec![Filter::is(Field::Value, "1")], ..count() },
+        Query { filters: vec![Filter::named("a"); 17], ..count() },
+        Query { filters: vec![Filter { test: Test::Prefix("a".into()), ..Filter::is(Field::Person, "") }], ..count() },
     ];
     for bad in bad {
         let refused = facts.query(scope, bad.clone()).await;
@@ -200,7 +260,11 @@ async fn questions_that_mean_nothing_are_refused(facts: &dyn Facts) {
 
 async fn buckets_follow_the_calendar_of_the_zone(facts: &dyn Facts) {
     // In Berlin clocks go forward on 29 March 2026 at 01:00 UTC and back on 25 October at 01:00 UTC.
-    let cases: [(Bucket, &str, &str, &str); 13] = [
+    let cases: [(Bucket, &str, &str, &str); 17] = [
+        (Bucket::Minute, "Asia/Kolkata", "2026-03-01T10:29:59Z", "2026-03-01T10:29:00Z"),
+        (Bucket::Quarter, "Europe/Berlin", "2026-03-31T21:59:59Z", "2025-12-31T23:00:00Z"),
+        (Bucket::Quarter, "Europe/Berlin", "2026-03-31T22:00:00Z", "2026-03-31T22:00:00Z"),
+        (Bucket::Year, "America/New_York", "2026-01-01T04:59:59Z", "2025-01-01T05:00:00Z"),
         (Bucket::Day, "UTC", "2026-03-29T23:59:59.999999Z", "2026-03-29T00:00:00Z"),
         (Bucket::Day, "Europe/Berlin", "2026-03-28T22:59:59Z", "2026-03-27T23:00:00Z"),
         (Bucket::Day, "Europe/Berlin", "2026-03-29T21:59:59Z", "2026-03-28T23:00:00Z"),
@@ -220,7 +284,7 @@ async fn buckets_follow_the_calendar_of_the_zone(facts: &dyn Facts) {
         add(facts, vec![fact(scope, "1", instant)]).await;
         let query = Query { bucket: Some(bucket), time_zone: zone.to_owned(), ..Query::new(Measure::Count) };
         let told = rows(facts, scope, &query).await;
-        let expected = vec![Row { bucket: Some(at(begins)), group: None, value: 1.0 }];
+        let expected = vec![Row { bucket: Some(at(begins)), groups: Vec::new(), other: false, value: 1.0 }];
         assert_eq!(told, expected, "{instant} in a bucket of {bucket:?} in {zone}");
     }
 }
@@ -233,13 +297,14 @@ async fn rows_are_ordered_and_limited(facts: &dyn Facts) {
     add(facts, shuffled).await;
     let by = Query {
         bucket: Some(Bucket::Week),
-        group_by: Some("country".to_owned()),
+        group_by: vec![Field::label("country")],
         limit: 3,
         ..Query::new(Measure::Count)
     };
     let row = |bucket: &str, group: Option<&str>, value| Row {
         bucket: Some(at(bucket)),
-        group: group.map(str::to_owned),
+        groups: vec![group.map(str::to_owned)],
+        other: false,
         value,
     };
     let expected = [

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kernel::{Scope, Timestamp, entropy::SeededEntropy};
 
 use super::{add, at, same, scope};
-use crate::{Bucket, Fact, Facts, Measure, Query, model::ModelFacts};
+use crate::{Bucket, Fact, Facts, Field, Filter, Funnel, Measure, Query, Step, Test, Trend, model::ModelFacts};
 
 /// More than any engine leaves in rows, so that its other form is asked too.
 const MANY: u64 = 9_000;
@@ -44,36 +44,79 @@ impl Dice {
         Fact { id: format!("fact-{id}"), scope, name, at, person, value, labels: self.labels() }
     }
 
+    fn filter(&self) -> Filter {
+        let text = |text: &str| text.to_owned();
+        let country = || Field::label("country");
+        let (field, test) = match self.below(7) {
+            0 => (country(), Test::Is(text(self.one(&["de", "fr", "", "none"])))),
+            1 => (country(), Test::AnyOf(vec![text("de"), text(self.one(&["fr", "", "none"]))])),
+            2 => (Field::label("plan"), Test::Prefix(text(self.one(&["t", "të", "x"])))),
+            3 => (Field::Name, Test::Prefix(text(self.one(&["a", "ab", "x"])))),
+            4 => (Field::Person, Test::Present),
+            5 => (Field::Person, Test::Is(format!("person-{}", self.below(300)))),
+            _ => (Field::Value, Test::Between { at_least: self.one(&[None, Some(-20.25)]), below: Some(70.5) }),
+        };
+        Filter { field, test, not: self.one(&[true, false]) }
+    }
+
+    fn filters(&self) -> Vec<Filter> {
+        (0..self.one(&[0, 0, 1, 2])).map(|_| self.filter()).collect()
+    }
+
+    fn time(&self, within: u64) -> (Option<Timestamp>, Option<Timestamp>) {
+        let (one, other) = (self.instant(within), self.instant(within));
+        (self.one(&[None, Some(one.min(other))]), self.one(&[None, Some(one.max(other))]).filter(|_| one != other))
+    }
+
     fn query(&self, within: u64) -> Query {
         let percent = u8::try_from(self.below(100) + 1).expect("at most 100");
-        let measures = [Measure::Count, Measure::Unique, Measure::Sum, Measure::Average, Measure::Percentile(percent)];
-        let buckets = [None, Some(Bucket::Hour), Some(Bucket::Day), Some(Bucket::Week), Some(Bucket::Month)];
+        let measures = [Measure::Count, Measure::Unique, Measure::Sum, Measure::Average, Measure::Min, Measure::Max];
+        let measure = self.one(&[self.one(&measures), self.one(&measures), Measure::Percentile(percent)]);
+        let buckets = [Bucket::Minute, Bucket::Hour, Bucket::Day, Bucket::Week, Bucket::Month, Bucket::Quarter];
+        let bucket = self.one(&[None, Some(self.one(&buckets))]);
         let zones = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"];
-        let (one, other) = (self.instant(within), self.instant(within));
-        let labels = if self.one(&[true, false]) { self.labels() } else { BTreeMap::new() };
+        let fields = [Field::label("country"), Field::label("plan"), Field::Name, Field::label("none")];
+        let group_by: Vec<Field> = fields.into_iter().filter(|_| self.below(3) == 0).take(3).collect();
+        let trend = self.one(&[None, None, Some(Trend::Cumulative), Some(Trend::MovingAverage(3))]);
+        let (from, until) = self.time(within);
         Query {
             name: self.one(&[None, Some("a"), Some("ab"), Some("none")]).map(str::to_owned),
-            labels,
-            from: self.one(&[None, Some(one.min(other))]),
-            until: self.one(&[None, Some(one.max(other))]).filter(|_| one != other),
-            bucket: self.one(&buckets),
+            filters: self.filters(),
+            from,
+            until,
+            bucket,
             time_zone: self.one(&zones).to_owned(),
-            group_by: self.one(&[None, Some("country"), Some("plan"), Some("none")]).map(str::to_owned),
+            top: self.one(&[None, Some(1), Some(3)]).filter(|_| !group_by.is_empty()),
+            trend: trend.filter(|_| bucket.is_some_and(|it| it != Bucket::Minute)),
+            group_by,
             limit: self.one(&[1, 7, 10_000]),
-            ..Query::new(self.one(&measures))
+            ..Query::new(measure)
         }
     }
 
+    fn funnel(&self, within: u64) -> Funnel {
+        let (from, until) = self.time(within);
+        let step = |_| Step { name: self.one(&["a", "b", "ab"]).to_owned(), filters: self.filters() };
+        let steps = (0..self.one(&[2, 3, 4])).map(step).collect();
+        Funnel { steps, within: self.one(&[60, 86_400, 31_622_400]), from, until }
+    }
+
     async fn ask(&self, facts: &dyn Facts, model: &ModelFacts, scope: Scope, within: u64) {
-        let query = self.query(within);
-        let told = facts.query(scope, query.clone()).await.expect("a question that is in order is answered");
-        let expected = model.query(scope, query.clone()).await.expect("the model answers what is in order");
-        let agree = told.len() == expected.len()
-            && told.iter().zip(&expected).all(|(told, expected)| {
-                (told.bucket, &told.group) == (expected.bucket, &expected.group)
-                    && same(Some(told.value), Some(expected.value))
-            });
-        assert!(agree, "the model answers {query:?} with {expected:?}, not {told:?}");
+        let queries: Vec<Query> = (0..self.one(&[1, 3])).map(|_| self.query(within)).collect();
+        let told = facts.answer(scope, queries.clone()).await.expect("questions that are in order are answered");
+        let expected = model.answer(scope, queries.clone()).await.expect("the model answers what is in order");
+        for ((query, told), expected) in queries.iter().zip(&told).zip(&expected) {
+            let agree = told.len() == expected.len()
+                && told.iter().zip(expected).all(|(told, expected)| {
+                    (told.bucket, &told.groups, told.other) == (expected.bucket, &expected.groups, expected.other)
+                        && same(Some(told.value), Some(expected.value))
+                });
+            assert!(agree, "the model answers {query:?} with {expected:?}, not {told:?}");
+        }
+        let funnel = self.funnel(within);
+        let told = facts.funnel(scope, funnel.clone()).await.expect("a funnel that is in order is answered");
+        let expected = model.funnel(scope, funnel.clone()).await.expect("the model answers what is in order");
+        assert_eq!(told, expected, "the model answers otherwise: {funnel:?}");
     }
 }
 
@@ -99,6 +142,13 @@ pub(super) async fn agrees_with_the_model(facts: &dyn Facts, seed: u64) {
             dice.ask(facts, &model, dice.one(&scopes), WITHIN).await;
         }
         forget(facts, &model, dice.one(&scopes), &format!("person-{}", dice.below(300))).await;
+    }
+    let (pruned, before) = (dice.one(&scopes), dice.instant(WITHIN));
+    for facts in [facts, &model as &dyn Facts] {
+        facts.prune(pruned, before).await.expect("a scope can be pruned");
+    }
+    for _ in 0..12 {
+        dice.ask(facts, &model, pruned, WITHIN).await;
     }
 }
 
