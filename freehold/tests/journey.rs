@@ -6,6 +6,7 @@
     reason = "a test stops where something is not as it must be"
 )]
 
+mod foreign;
 mod site;
 
 use std::{path::Path, process::Command};
@@ -129,60 +130,6 @@ async fn rollout(company: &Company<'_>) -> (String, String) {
     (on, off)
 }
 
-/// Every route that names a thing in its path, asked by the one company for a thing of the other: there is none.
-async fn foreign_ids(left: &Company<'_>, right: &Company<'_>, document: &Value) {
-    let own = |answer: Value, field: &str| answer["items"][0][field].as_str().unwrap().to_owned();
-    let user = own(left.owner.does("GET", "/v1/users", Value::Null).await, "id");
-    let session = own(left.owner.does("GET", "/v1/me/sessions", Value::Null).await, "id");
-    let asked = json!({ "name": "CI", "permissions": ["users.profile.read"], "days": 1 });
-    let key = left.owner.does("POST", "/v1/api-keys", asked).await["id"].as_str().unwrap().to_owned();
-    let asked = json!({ "name": "CRM", "url": "https://crm.example.com/" });
-    let channel = left.owner.does("POST", "/v1/channels/webhooks", asked).await;
-    let channel = channel["channel"]["id"].as_str().unwrap().to_owned();
-    let asked = json!({ "template": "link.verify", "recipients": [{ "to": { "address": "x@mail.example" } }] });
-    let batch = left.owner.does("POST", "/v1/notification-batches", asked).await["id"].as_str().unwrap().to_owned();
-    let notification = own(left.owner.does("GET", "/v1/notifications", Value::Null).await, "id");
-    let domain = left.owner.does("POST", "/v1/domains", json!({ "name": "app.acme.example" })).await;
-    let token = domain["challenge"]["url"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
-    let domain = domain["id"].as_str().unwrap().to_owned();
-    for (path, item) in document["paths"].as_object().unwrap() {
-        for (method, operation) in item.as_object().unwrap() {
-            let Some((_, named)) = path.split_once('{').filter(|_| operation["x-scope"] == "tenant") else { continue };
-            let named = named.split('}').next().unwrap();
-            let id = match (operation["operationId"].as_str().unwrap(), named) {
-                (_, "user") => &user,
-                (_, "session") => &session,
-                ("identity.api_keys.revoke", "key") => &key,
-                (_, "notification") => &notification,
-                (_, "batch") => &batch,
-                (_, "channel") => &channel,
-                // Names that people choose, the same in every company: what is behind them is one's own.
-                (_, "template" | "resource" | "feature" | "role") | ("tenants.ofrep.evaluate", _) => continue,
-                (operation, "key") if operation.starts_with("users.") => continue,
-                (_, "domain") => &domain,
-                (_, "token") => &token,
-                (operation, named) => panic!("{operation}: say here what a foreign {named} is"),
-            };
-            let path = path.replace(&format!("{{{named}}}"), id);
-            let body = match operation["operationId"].as_str().unwrap() {
-                "notifications.channels.update_webhook" => json!({ "url": "https://crm.example.com/", "events": [] }),
-                "users.erase" => json!({ "confirm": left.email }),
-                "notifications.channels.switch" => json!({ "enabled": false }),
-                "notifications.channels.replay" => json!({ "since": "2026-01-01T00:00:00Z" }),
-                _ => json!({ "roles": ["member"] }),
-            };
-            let (status, answer) = right.owner.send(method, &path, body).await;
-            let (status, answer) = if status == StatusCode::BAD_REQUEST {
-                right.owner.send(method, &path, Value::Null).await
-            } else {
-                (status, answer)
-            };
-            assert_eq!(status, StatusCode::NOT_FOUND, "{method} {path}: {answer}");
-        }
-    }
-    left.owner.does("DELETE", &format!("/v1/api-keys/{key}"), Value::Null).await;
-}
-
 /// Every route of one company, with a credential of the other: nothing but "who are you?".
 async fn apart(left: &Company<'_>, right: &Company<'_>, token: &str) {
     let site = left.owner.site;
@@ -208,7 +155,7 @@ async fn apart(left: &Company<'_>, right: &Company<'_>, token: &str) {
         }
     }
     assert!(tried > 20, "the document lists the routes");
-    foreign_ids(left, right, &document).await;
+    foreign::ids(&left.owner, &right.owner, &left.email, &document).await;
     let contradicting = left.owner.request("GET", "/v1/me").header("x-tenant", &right.id).send().await.unwrap();
     assert_eq!(contradicting.status(), StatusCode::BAD_REQUEST);
     let listed = right.owner.does("GET", "/v1/users", Value::Null).await.to_string();
