@@ -9,7 +9,7 @@ use crate::{
     client::{Grant, GrantId, parts},
     operator::Operator,
     session::{OperatorSession, OperatorSessionId, Session},
-    user::{Standing, User},
+    user::User,
 };
 
 pub(crate) fn refused() -> Problem {
@@ -23,17 +23,17 @@ impl Handle<Authenticate> for Identity {
             return self.by_api_key(&it.credential, &cx).await;
         }
         let store = self.store.at(&cx);
-        let (user, session, expires) = if let Some((id, secret)) = parts::<GrantId>(&it.credential, "fha_") {
+        let (user, epoch, session, expires) = if let Some((id, secret)) = parts::<GrantId>(&it.credential, "fha_") {
             let grant = store.try_load::<Grant>(&id).await?.ok_or_else(refused)?;
             let expires = grant.accepts(secret, cx.now()).ok_or_else(refused)?;
-            (grant.user, grant.session, expires)
+            (grant.user, grant.epoch, grant.session, expires)
         } else {
             let (id, secret) = parts::<SessionId>(&it.credential, "").ok_or_else(refused)?;
             let session = store.try_load::<Session>(&id).await?.filter(|session| session.matches(secret));
             let session = session.ok_or_else(refused)?;
-            (session.user, id, session.ends)
+            (session.user, session.epoch, id, session.ends)
         };
-        let user = store.try_load::<User>(&user).await?.filter(|user| user.standing == Standing::Active);
+        let user = store.try_load::<User>(&user).await?.filter(|user| user.honours(epoch));
         let user = user.ok_or_else(refused)?;
         let roles = [&[DefaultRole::Person], user.roles.as_slice()].concat();
         let caller = Caller::User { id: user.id, session: Some(session) };

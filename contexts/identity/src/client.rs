@@ -63,6 +63,9 @@ pub(crate) struct Asked {
 pub(crate) struct Grant {
     id: GrantId,
     pub(crate) user: UserId,
+    /// The person's epoch when the session began.
+    #[serde(default)]
+    pub(crate) epoch: u64,
     pub(crate) session: SessionId,
     pub(crate) asked: Asked,
     pub(crate) signed_in: Timestamp,
@@ -97,6 +100,7 @@ impl Grant {
         let it = Self {
             id,
             user,
+            epoch: session.epoch,
             session: session.id,
             asked,
             signed_in: session.began,

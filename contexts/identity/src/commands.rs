@@ -205,6 +205,26 @@ impl Handle<RevokeSession> for Identity {
     }
 }
 
+/// Signs the caller out everywhere: all sessions end at once, this one too, with all that programs hold of them.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EndAllSessions {}
+
+use_case!(EndAllSessions -> Done, "identity.sessions.end_all", OWN);
+
+impl Handle<EndAllSessions> for Identity {
+    async fn handle(&self, _: EndAllSessions, cx: Granted<EndAllSessions>) -> Result<Done, Problem> {
+        let user = cx.user()?;
+        let end = |it: &mut User| {
+            it.end_sessions();
+            Ok(())
+        };
+        self.store.at(&cx).change(&user, end).await?;
+        self.end_all_sessions(user, &cx).await?;
+        Ok(Done {})
+    }
+}
+
 impl Identity {
     pub(crate) async fn end_session(&self, session: store::Loaded<Session>, cx: &kernel::Cx) -> Result<(), Problem> {
         let store = self.store.at(cx);

@@ -24,7 +24,9 @@ use std::{future::Future, sync::Arc};
 
 use api_key::{CreateApiKey, ListApiKeys, RevokeApiKey};
 use bytes::Bytes;
-use commands::{AssignRoles, BeginTotp, ConfirmTotp, Invite, ListSessions, ReadRoles, RegisterClient, RevokeSession};
+use commands::{
+    AssignRoles, BeginTotp, ConfirmTotp, EndAllSessions, Invite, ListSessions, ReadRoles, RegisterClient, RevokeSession,
+};
 use contracts::{
     identity::{Authenticate, AuthenticateOperator, LinkPurpose},
     tenants::{ReserveSeat, TenantProvisioned},
@@ -147,6 +149,7 @@ pub fn context(store: Store, calls: Calls, catalogue: Arc<Catalogue>, settings: 
         .route::<AssignRoles, _>(Method::PUT, "/v1/users/{user}/roles", &it)
         .route::<ListSessions, _>(Method::GET, "/v1/me/sessions", &it)
         .route::<RevokeSession, _>(Method::DELETE, "/v1/me/sessions/{session}", &it)
+        .route::<EndAllSessions, _>(Method::POST, "/v1/me/sessions/end-all", &it)
         .route::<BeginTotp, _>(Method::POST, "/v1/me/totp", &it)
         .route::<ConfirmTotp, _>(Method::POST, "/v1/me/totp/confirm", &it)
         .route::<RegisterClient, _>(Method::POST, "/v1/clients", &it)

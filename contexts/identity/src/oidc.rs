@@ -13,7 +13,7 @@ use crate::{
     client::{ACCESS, Asked, Client, Grant, GrantId, Refused, Tokens, parts},
     http_forms::{form, query, redirect},
     session::Session,
-    user::{Standing, User},
+    user::User,
 };
 
 type Answer = Result<Response<Body>, Problem>;
@@ -169,7 +169,7 @@ impl Identity {
 
     async fn tokens(&self, grant: &Grant, tokens: Tokens, cx: &Cx) -> Answer {
         let user = self.store.at(cx).try_load::<User>(&grant.user).await?;
-        let Some(user) = user.filter(|user| user.standing == Standing::Active) else {
+        let Some(user) = user.filter(|user| user.honours(grant.epoch)) else {
             return oauth_error("invalid_grant", "the person cannot sign in any more");
         };
         let realm = self.realm(cx).await?;

@@ -156,7 +156,7 @@ impl Identity {
                     .sign_in_page(&cx, return_to, get(&sent, "step"), "That code is not right, or was used before.")
                     .await;
             }
-            return self.begin(user.id, &["pwd", "otp", "mfa"], return_to, &cx).await;
+            return self.begin(&user, &["pwd", "otp", "mfa"], return_to, &cx).await;
         }
         let found = match get(&sent, "email").trim().parse::<EmailAddress>() {
             Ok(email) => self.store.at(&cx).find::<User>(&Claim::new("email", email.as_str())).await?,
@@ -175,7 +175,7 @@ impl Identity {
             let step = self.step(&user, (now + STEP).as_second(), &cx).await?;
             return self.sign_in_page(&cx, return_to, &step, "").await;
         }
-        self.begin(user.id, &["pwd"], return_to, &cx).await
+        self.begin(&user, &["pwd"], return_to, &cx).await
     }
 
     async fn by_email(&self, email: &str, cx: &Cx) -> Result<Option<User>, Problem> {
@@ -194,14 +194,14 @@ impl Identity {
     }
 
     /// Begins a session and sends its cookie.
-    async fn begin(&self, user: UserId, methods: &[&str], return_to: &str, cx: &Cx) -> Answer {
+    async fn begin(&self, proven: &User, methods: &[&str], return_to: &str, cx: &Cx) -> Answer {
         let methods: Vec<String> = methods.iter().map(|it| (*it).to_owned()).collect();
         let signed_in = |user: &mut User| {
-            user.signed_in();
+            user.signed_in(proven.epoch)?;
             Ok(UserAuthenticated { user: user.id, methods: methods.clone() })
         };
-        self.store.at(cx).change(&user, signed_in).await?;
-        let (session, value) = Session::begin(user, methods.clone(), cx);
+        let user = self.store.at(cx).change(&proven.id, signed_in).await?;
+        let (session, value) = Session::begin(&user, methods.clone(), cx);
         self.store.at(cx).create(session, ()).await?;
         let cookie = cookie("freehold_session", &value, LASTS.as_secs(), self.settings.secure());
         with_cookie(redirect(local(return_to))?, &cookie)
@@ -258,7 +258,7 @@ impl Identity {
         match chosen {
             // A new password does not stand in for the second factor.
             Ok(user) if user.needs_code() => redirect("/sign-in"),
-            Ok(user) => self.begin(user.id, &["pwd"], "/", &cx).await,
+            Ok(user) => self.begin(&user, &["pwd"], "/", &cx).await,
             Err(problem) => Self::choose(&sent, &for_form(problem)?),
         }
     }

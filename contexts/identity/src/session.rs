@@ -5,7 +5,7 @@ use std::time::Duration;
 use kernel::{Aggregate, Cx, Id, Life, OperatorId, ScopeKind, SessionId, Term, Timestamp, UserId, id_kind};
 use serde::{Deserialize, Serialize};
 
-use crate::secret;
+use crate::{secret, user::User};
 
 id_kind!(
     /// An operator's session.
@@ -20,6 +20,9 @@ pub(crate) const LASTS: Duration = Duration::from_hours(12);
 pub(crate) struct Session {
     pub(crate) id: SessionId,
     pub(crate) user: UserId,
+    /// The person's epoch when it began.
+    #[serde(default)]
+    pub(crate) epoch: u64,
     secret: String,
     pub(crate) began: Timestamp,
     pub(crate) ends: Timestamp,
@@ -29,11 +32,12 @@ pub(crate) struct Session {
 
 impl Session {
     /// A new session, and the cookie's value.
-    pub(crate) fn begin(user: UserId, methods: Vec<String>, cx: &Cx) -> (Self, String) {
+    pub(crate) fn begin(user: &User, methods: Vec<String>, cx: &Cx) -> (Self, String) {
         let (id, secret): (SessionId, _) = (cx.new_id(), secret::fresh(cx));
         let cookie = format!("{id}.{secret}");
-        let ends = cx.now() + LASTS;
-        (Self { id, user, secret: secret::hash(&secret), began: cx.now(), ends, methods }, cookie)
+        let ends = cx.real_now() + LASTS;
+        let (user, epoch, secret) = (user.id, user.epoch, secret::hash(&secret));
+        (Self { id, user, epoch, secret, began: cx.real_now(), ends, methods }, cookie)
     }
 
     pub(crate) fn matches(&self, secret: &str) -> bool {
@@ -77,7 +81,7 @@ impl OperatorSession {
     pub(crate) fn begin(operator: OperatorId, cx: &Cx) -> (Self, String) {
         let (id, secret): (OperatorSessionId, _) = (cx.new_id(), secret::fresh(cx));
         let cookie = format!("{id}.{secret}");
-        (Self { id, operator, secret: secret::hash(&secret), ends: cx.now() + LASTS }, cookie)
+        (Self { id, operator, secret: secret::hash(&secret), ends: cx.real_now() + LASTS }, cookie)
     }
 
     pub(crate) fn matches(&self, secret: &str) -> bool {

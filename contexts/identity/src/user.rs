@@ -42,6 +42,9 @@ pub(crate) struct User {
     pub(crate) totp: Option<Totp>,
     /// Part of every link; a new one makes all links of before void.
     pub(crate) stamp: String,
+    /// What sessions and grants began under; once it is raised, none of before is good any more.
+    #[serde(default)]
+    pub(crate) epoch: u64,
     failures: u32,
     locked_until: Option<Timestamp>,
     /// When a link was last asked for by somebody who had not signed in.
@@ -75,6 +78,7 @@ impl User {
             roles,
             totp: None,
             stamp,
+            epoch: 0,
             failures: 0,
             locked_until: None,
             recovery_asked: None,
@@ -117,6 +121,7 @@ impl User {
         let was = self.standing;
         (self.password, self.stamp, self.standing) = (Some(hash), stamp, Standing::Active);
         (self.failures, self.locked_until) = (0, None);
+        self.end_sessions();
         Ok(if was == Standing::Invited { vec![UserActivated { user: self.id }.into()] } else { Vec::new() })
     }
 
@@ -137,8 +142,28 @@ impl User {
         }
     }
 
-    pub(crate) fn signed_in(&mut self) {
+    /// Ends all sessions and grants at once, also those that no list shows.
+    pub(crate) fn end_sessions(&mut self) {
+        self.epoch += 1;
+    }
+
+    /// Whether what began under an epoch is good now.
+    pub(crate) fn honours(&self, epoch: u64) -> bool {
+        self.standing == Standing::Active && self.epoch == epoch
+    }
+
+    /// The proof was made under `epoch`: one that ended meanwhile proves nothing.
+    pub(crate) fn signed_in(&mut self, epoch: u64) -> Result<(), Problem> {
+        if !self.honours(epoch) {
+            return Err(Problem::new(
+                ProblemKind::Conflict,
+                "identity.ended_meanwhile",
+                "the password was changed, or the account closed, at the same moment",
+            )
+            .hint("sign in again"));
+        }
         (self.failures, self.locked_until) = (0, None);
+        Ok(())
     }
 
     pub(crate) fn assign(&mut self, roles: Vec<DefaultRole>) -> Result<RoleAssigned, Problem> {
@@ -269,6 +294,17 @@ mod tests {
         assert!(it.choose_password("other", "h".to_owned(), "s2".to_owned()).is_err());
         assert_eq!(it.choose_password("s1", "h".to_owned(), "s2".to_owned()).unwrap().len(), 1);
         assert!(it.choose_password("s1", "h".to_owned(), "s3".to_owned()).is_err());
+    }
+
+    #[test]
+    fn what_began_before_a_new_password_is_over_and_so_is_a_proof_of_then() {
+        let mut it = ada();
+        it.choose_password("s1", "h".to_owned(), "s2".to_owned()).unwrap();
+        let before = it.epoch;
+        assert!(it.honours(before) && it.signed_in(before).is_ok());
+        it.choose_password("s2", "h".to_owned(), "s3".to_owned()).unwrap();
+        assert!(!it.honours(before) && it.honours(it.epoch));
+        assert_eq!(it.signed_in(before).unwrap_err().code(), "identity.ended_meanwhile");
     }
 
     #[test]
