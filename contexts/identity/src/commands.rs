@@ -9,15 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::Page;
 
-use crate::{
-    Identity,
-    client::{Client, Grant, redirect_uri},
-    link, permissions as may,
-    realm::Realm,
-    secret,
-    session::Session,
-    user::User,
-};
+use crate::{Identity, link, permissions as may, realm::Realm, secret, session::Session, user::User};
 
 /// Nothing but that it was done.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -227,11 +219,8 @@ impl Handle<EndAllSessions> for Identity {
 
 impl Identity {
     pub(crate) async fn end_session(&self, session: store::Loaded<Session>, cx: &kernel::Cx) -> Result<(), Problem> {
-        let store = self.store.at(cx);
-        for grant in store.list::<Grant>("session", &session.id.to_string(), &Page::default()).await?.items {
-            store.delete(grant, ()).await?;
-        }
-        store.delete(session, ()).await
+        // What programs got through it looks for it whenever it is used.
+        self.store.at(cx).delete(session, ()).await
     }
 
     pub(crate) async fn end_all_sessions(&self, user: UserId, cx: &kernel::Cx) -> Result<(), Problem> {
@@ -302,41 +291,5 @@ impl Handle<ConfirmTotp> for Identity {
         };
         self.store.at(&cx).change(&id, confirm).await?;
         Ok(Done {})
-    }
-}
-
-/// Registers a program that people sign in to by OpenID Connect (public, with PKCE).
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RegisterClient {
-    /// What people see it called.
-    name: DisplayName,
-    /// Where it may be called back, exactly.
-    #[schemars(length(min = 1, max = 10))]
-    redirect_uris: Vec<String>,
-}
-
-/// A registered program.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct ClientView {
-    /// Its id.
-    client_id: kernel::ClientId,
-    /// Its name.
-    name: DisplayName,
-    /// Where it may be called back.
-    redirect_uris: Vec<String>,
-}
-
-use_case!(RegisterClient -> ClientView, "identity.clients.register", CLIENT_UPDATE);
-
-impl Handle<RegisterClient> for Identity {
-    async fn handle(&self, it: RegisterClient, cx: Granted<RegisterClient>) -> Result<ClientView, Problem> {
-        if !(1..=10).contains(&it.redirect_uris.len()) {
-            return Err(Problem::invalid_field("/redirect_uris", "expected 1 to 10 addresses"));
-        }
-        it.redirect_uris.iter().try_for_each(|uri| redirect_uri(uri))?;
-        let client = Client { id: cx.new_id(), name: it.name, redirect_uris: it.redirect_uris };
-        let it = self.store.at(&cx).create(client, ()).await?.into_inner();
-        Ok(ClientView { client_id: it.id, name: it.name, redirect_uris: it.redirect_uris })
     }
 }

@@ -2,43 +2,58 @@
 //!
 //! A **user** is a person of one tenant. A **link** that is mailed shows that the address is theirs and lets them choose a
 //! password. A **session** is a browser that is signed in; a **grant** is what a program holds of a person. A **realm** is what
-//! signing in needs to know of the tenant: its origin, which never changes, and its key. An **operator** runs the installation.
+//! signing in needs to know of the tenant: its origin, which never changes. An **operator** runs the installation.
 
 mod api_key;
 mod authenticate;
 mod client;
+mod clients;
 mod commands;
+mod consent;
+mod grant;
 mod http_forms;
+mod jose;
 mod link;
-mod oidc;
 mod operator;
 mod pages;
 mod password;
 mod permissions;
+mod protocol;
 mod realm;
+mod rotation;
+mod scope;
 mod secret;
 mod session;
+mod signing;
+mod token;
 mod user;
 
 use std::{future::Future, sync::Arc};
 
 use api_key::{CreateApiKey, ListApiKeys, RevokeApiKey};
 use bytes::Bytes;
-use commands::{
-    AssignRoles, BeginTotp, ConfirmTotp, EndAllSessions, Invite, ListSessions, ReadRoles, RegisterClient, RevokeSession,
+use clients::{
+    DeleteClient, GetClient, ListClients, RegisterClient, RevokeClientSecret, RotateClientSecret, UpdateClient,
 };
+use commands::{AssignRoles, BeginTotp, ConfirmTotp, EndAllSessions, Invite, ListSessions, ReadRoles, RevokeSession};
+use consent::{ListConsents, WithdrawConsent};
 use contracts::{
     identity::{Authenticate, AuthenticateOperator, LinkPurpose},
+    oauth::ClientDeleted,
     tenants::{ReserveSeat, TenantProvisioned},
 };
 use http::{Method, Request, Response};
 use kernel::{
-    Calls, Catalogue, Context, Cx, DefaultRole, Endpoint, Permission, PermissionDecl, Problem, ScopeKind, context::Body,
+    Aggregate, Calls, Catalogue, Context, Cx, DefaultRole, Endpoint, Grants, Permission, PermissionDecl, Problem,
+    ScopeKind, context::Body,
 };
 use store::Store;
 
 use password::Passwords;
+use protocol::Recent;
 use realm::Realm;
+use rotation::{ListSigningKeys, RotateSigningKeys, RotateTenantKeys};
+use signing::SigningKeys;
 use user::User;
 
 /// What this context declares.
@@ -74,7 +89,10 @@ pub(crate) struct Identity {
     store: Store,
     calls: Calls,
     catalogue: Arc<Catalogue>,
+    /// All that people of a tenant can hold, and so all that programs can be given.
+    holdable: Grants,
     passwords: Passwords,
+    recent: Recent,
     settings: Settings,
 }
 
@@ -99,9 +117,10 @@ impl Identity {
         let (Some(email), Some(name)) = (event.owner_email.known(), event.owner_name.known()) else { return Ok(()) };
         let store = self.store.at(&cx);
         if store.try_load::<Realm>(&Realm::ID.to_owned()).await?.is_none() {
-            let realm = Realm::new(event.tenant, event.name, self.settings.origin(event.slug.as_str()))?;
-            store.create(realm, ()).await?;
+            let origin = self.settings.origin(event.slug.as_str());
+            store.create(Realm { tenant: event.tenant, name: event.name, origin }, ()).await?;
         }
+        self.signing_keys(&cx).await?;
         if store.try_load::<User>(&event.owner).await?.is_some() {
             return Ok(());
         }
@@ -115,10 +134,10 @@ impl Identity {
     }
 }
 
-struct Table(Context, Arc<Identity>);
+pub(crate) struct Table(Context, Arc<Identity>);
 
 impl Table {
-    fn at<F, R>(
+    pub(crate) fn at<F, R>(
         self,
         (method, path): (Method, &'static str),
         name: &'static str,
@@ -132,7 +151,8 @@ impl Table {
     {
         let it = Arc::clone(&self.1);
         let endpoint = Endpoint::new(name, summary, of.0, of.1, move |request, cx| serve(Arc::clone(&it), request, cx));
-        let html = !path.starts_with("/oauth") && !path.starts_with("/.well-known");
+        let pages = ["/oauth/authorize", "/oauth/logout"];
+        let html = pages.contains(&path) || (!path.starts_with("/oauth") && !path.starts_with("/.well-known"));
         let endpoint = if html { endpoint.produces("text/html") } else { endpoint };
         Self(self.0.endpoint(method, path, endpoint), self.1)
     }
@@ -141,7 +161,10 @@ impl Table {
 /// The context, with its table.
 pub fn context(store: Store, calls: Calls, catalogue: Arc<Catalogue>, settings: Settings) -> Context {
     let passwords = Passwords::new(settings.hashing);
-    let it = Arc::new(Identity { store, calls, catalogue, passwords, settings });
+    let holdable = catalogue.grants(&[DefaultRole::Person, DefaultRole::Owner]);
+    let recent = Recent::default();
+    let it = Arc::new(Identity { store, calls, catalogue, holdable, passwords, recent, settings });
+    let (forgotten, rotated) = (Arc::clone(&it), Arc::clone(&it));
     let provisioned = Arc::clone(&it);
     let context = Context::new("identity", PERMISSIONS)
         .route::<Invite, _>(Method::POST, "/v1/invitations", &it)
@@ -153,6 +176,17 @@ pub fn context(store: Store, calls: Calls, catalogue: Arc<Catalogue>, settings: 
         .route::<BeginTotp, _>(Method::POST, "/v1/me/totp", &it)
         .route::<ConfirmTotp, _>(Method::POST, "/v1/me/totp/confirm", &it)
         .route::<RegisterClient, _>(Method::POST, "/v1/clients", &it)
+        .route::<ListClients, _>(Method::GET, "/v1/clients", &it)
+        .route::<GetClient, _>(Method::GET, "/v1/clients/{client}", &it)
+        .route::<UpdateClient, _>(Method::PATCH, "/v1/clients/{client}", &it)
+        .route::<DeleteClient, _>(Method::DELETE, "/v1/clients/{client}", &it)
+        .route::<RotateClientSecret, _>(Method::POST, "/v1/clients/{client}/secrets", &it)
+        .route::<RevokeClientSecret, _>(Method::DELETE, "/v1/clients/{client}/secrets/{number}", &it)
+        .route::<ListConsents, _>(Method::GET, "/v1/me/consents", &it)
+        .route::<WithdrawConsent, _>(Method::DELETE, "/v1/me/consents/{client}", &it)
+        .route::<ListSigningKeys, _>(Method::GET, "/v1/signing-keys", &it)
+        .route::<RotateSigningKeys, _>(Method::POST, "/v1/signing-keys/rotate", &it)
+        .route::<RotateTenantKeys, _>(Method::POST, "/v1/tenants/{tenant}/signing-keys/rotate", &it)
         .route::<CreateApiKey, _>(Method::POST, "/v1/api-keys", &it)
         .route::<ListApiKeys, _>(Method::GET, "/v1/api-keys", &it)
         .route::<RevokeApiKey, _>(Method::DELETE, "/v1/api-keys/{key}", &it)
@@ -161,44 +195,21 @@ pub fn context(store: Store, calls: Calls, catalogue: Arc<Catalogue>, settings: 
         .on("provision", move |event: TenantProvisioned, cx| {
             let it = Arc::clone(&provisioned);
             async move { it.provisioned(event, cx).await }
+        })
+        .on("forget_consents", move |event: ClientDeleted, cx| {
+            let it = Arc::clone(&forgotten);
+            async move { it.forget_consents(event.client, &cx).await }
+        })
+        .timer(SigningKeys::KIND, move |fired, cx| {
+            let it = Arc::clone(&rotated);
+            async move { it.rotation_due(fired, cx).await }
         });
     let tenant = (ScopeKind::Tenant, permissions::SIGN_IN);
     let platform = (ScopeKind::Platform, permissions::SIGN_IN);
-    let own = (ScopeKind::Tenant, permissions::OWN);
     let claim = (ScopeKind::Platform, permissions::CLAIM);
     let get = |path| (Method::GET, path);
     let post = |path| (Method::POST, path);
-    Table(context, it)
-        .at(
-            get("/.well-known/openid-configuration"),
-            "identity.oidc.discovery",
-            "Describes the OpenID provider",
-            tenant,
-            Identity::discovery,
-        )
-        .at(get("/oauth/jwks"), "identity.oidc.jwks", "The keys that sign", tenant, Identity::jwks)
-        .at(
-            get("/oauth/authorize"),
-            "identity.oidc.authorize",
-            "Begins a sign-in for a program",
-            tenant,
-            Identity::authorize,
-        )
-        .at(
-            post("/oauth/token"),
-            "identity.oidc.token",
-            "Gives tokens for a code or a refresh token",
-            tenant,
-            Identity::token,
-        )
-        .at(
-            get("/oauth/userinfo"),
-            "identity.oidc.userinfo",
-            "Tells who the token's person is",
-            own,
-            Identity::userinfo,
-        )
-        .at(post("/oauth/revoke"), "identity.oidc.revoke", "Ends what came of a grant", tenant, Identity::revoke)
+    protocol::mount(Table(context, it))
         .at(get("/sign-in"), "identity.pages.sign_in", "The sign-in page", tenant, Identity::sign_in_form)
         .at(post("/sign-in"), "identity.pages.signed_in", "Signs in", tenant, Identity::sign_in)
         .at(post("/sign-out"), "identity.pages.sign_out", "Signs out", tenant, Identity::sign_out)

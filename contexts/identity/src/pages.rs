@@ -73,6 +73,11 @@ const WRONG: &str =
 /// For how long the second step waits.
 const STEP: Duration = Duration::from_mins(5);
 
+/// Takes the session's cookie away.
+pub(crate) fn signed_out_cookie(settings: &crate::Settings) -> String {
+    cookie("freehold_session", "", 0, settings.secure())
+}
+
 fn get<'a>(sent: &'a HashMap<String, String>, name: &str) -> &'a str {
     sent.get(name).map(String::as_str).unwrap_or_default()
 }
@@ -82,7 +87,7 @@ fn cookie(name: &str, value: &str, seconds: u64, secure: bool) -> String {
     format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}")
 }
 
-fn with_cookie(mut answer: Response<Body>, cookie: &str) -> Answer {
+pub(crate) fn with_cookie(mut answer: Response<Body>, cookie: &str) -> Answer {
     answer.headers_mut().insert(header::SET_COOKIE, cookie.parse().map_err(Problem::internal)?);
     Ok(answer)
 }
@@ -213,7 +218,7 @@ impl Identity {
         {
             self.end_session(session, &cx).await?;
         }
-        with_cookie(redirect("/sign-in")?, &cookie("freehold_session", "", 0, self.settings.secure()))
+        with_cookie(redirect("/sign-in")?, &signed_out_cookie(&self.settings))
     }
 
     fn choose(sent: &HashMap<String, String>, trouble: &str) -> Answer {

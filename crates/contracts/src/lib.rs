@@ -4,5 +4,6 @@
 pub mod analytics;
 pub mod identity;
 pub mod notifications;
+pub mod oauth;
 pub mod tenants;
 pub mod users;
