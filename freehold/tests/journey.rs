@@ -136,6 +136,8 @@ async fn foreign_ids(left: &Company<'_>, right: &Company<'_>, document: &Value) 
     let session = own(left.owner.does("GET", "/v1/me/sessions", Value::Null).await, "id");
     let asked = json!({ "name": "CI", "permissions": ["users.profile.read"], "days": 1 });
     let key = left.owner.does("POST", "/v1/api-keys", asked).await["id"].as_str().unwrap().to_owned();
+    let asked = json!({ "name": "App", "redirect_uris": ["https://app.example/"] });
+    let client = left.owner.does("POST", "/v1/clients", asked).await["client_id"].as_str().unwrap().to_owned();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let Some((_, named)) = path.split_once('{').filter(|_| operation["x-scope"] == "tenant") else { continue };
@@ -143,11 +145,13 @@ async fn foreign_ids(left: &Company<'_>, right: &Company<'_>, document: &Value) 
                 (_, "user") => &user,
                 (_, "session") => &session,
                 ("identity.api_keys.revoke", "key") => &key,
+                (_, "client") => &client,
                 // Names that people choose, the same in every company: what is behind them is one's own.
                 ("users.set_preference" | "tenants.features.switch" | "tenants.ofrep.evaluate", _) => continue,
                 (operation, named) => panic!("{operation}: say here what a foreign {named} is"),
             };
             let path = path.replace("{user}", id).replace("{session}", id).replace("{key}", id);
+            let path = path.replace("{client}", id).replace("{number}", "1");
             let (status, answer) = right.owner.send(method, &path, json!({ "roles": ["member"] })).await;
             let (status, answer) = if status == StatusCode::BAD_REQUEST {
                 right.owner.send(method, &path, Value::Null).await
