@@ -215,8 +215,8 @@ impl Client {
     /// The proof that a secret is.
     pub(crate) fn proof_of(&self, sent: &str, now: Timestamp) -> Option<Proof> {
         let good = self.secrets.iter().filter(|secret| secret.ends.is_none_or(|ends| ends > now));
-        let found = good.filter(|secret| secret::matches(sent, &secret.hash)).map(|it| Proof::Secret(it.number));
-        found.last()
+        let mut found = good.filter(|secret| secret::matches(sent, &secret.hash)).map(|it| Proof::Secret(it.number));
+        found.next_back()
     }
 
     /// Whether a proof that was given before would be good now: the program is let in, and still has that secret or key.

@@ -222,7 +222,7 @@ mod tests {
         }
     }
 
-    fn with<'a>(client: ClientId, verifier: &'a str) -> Redemption<'a> {
+    fn with(client: ClientId, verifier: &str) -> Redemption<'_> {
         Redemption { client, redirect_uri: "https://app.example/callback", verifier }
     }
 

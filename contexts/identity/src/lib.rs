@@ -45,7 +45,7 @@ use contracts::{
 use http::{Method, Request, Response};
 use kernel::{
     Aggregate, Calls, Catalogue, Context, Cx, DefaultRole, Endpoint, Grants, Permission, PermissionDecl, Problem,
-    ScopeKind, context::Body,
+    ScopeKind, TimeDomain, context::Body,
 };
 use store::Store;
 
@@ -200,7 +200,7 @@ pub fn context(store: Store, calls: Calls, catalogue: Arc<Catalogue>, settings: 
             let it = Arc::clone(&forgotten);
             async move { it.forget_consents(event.client, &cx).await }
         })
-        .timer(SigningKeys::KIND, move |fired, cx| {
+        .timer_in(TimeDomain::Real, SigningKeys::KIND, move |fired, cx| {
             let it = Arc::clone(&rotated);
             async move { it.rotation_due(fired, cx).await }
         });
