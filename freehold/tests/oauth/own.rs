@@ -39,7 +39,6 @@ pub(crate) async fn itself(company: &Company<'_>, elsewhere: &str) {
     owner.does("DELETE", &format!("{}/secrets/1", job.path()), Value::Null).await;
     ends("the end of what a revoked secret gave", &program, "/v1/users").await;
     access(owner, &second).does("GET", "/v1/users", Value::Null).await;
-    std::mem::swap(&mut job.secret, &mut first.clone());
     let before = Program { company, id: job.id.clone(), secret: first };
     until("the end of the secret", async || (before.itself().await.1["error"] == "invalid_client").then_some(())).await;
     let seen = owner.does("GET", &job.path(), Value::Null).await;

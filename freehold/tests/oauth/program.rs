@@ -74,12 +74,11 @@ impl<'a> Program<'a> {
     pub(crate) async fn posts(&self, path: &str, fields: &[(&str, &str)]) -> (StatusCode, Value) {
         let request = self.company.visitor.request("POST", path);
         let mut fields = fields.to_vec();
-        let request = match &self.secret {
-            Some(secret) => request.basic_auth(&self.id, Some(secret)),
-            None => {
-                fields.push(("client_id", &self.id));
-                request
-            }
+        let request = if let Some(secret) = &self.secret {
+            request.basic_auth(&self.id, Some(secret))
+        } else {
+            fields.push(("client_id", &self.id));
+            request
         };
         let answer = request.form(&fields).send().await.unwrap();
         (answer.status(), answer.json().await.unwrap())
