@@ -144,6 +144,10 @@ async fn foreign_ids(left: &Company<'_>, right: &Company<'_>, document: &Value) 
     let domain = format!("app.{}.example", left.id.trim_start_matches("ten_"));
     left.owner.does("POST", "/v1/domains", json!({ "domain": domain })).await;
     let notification = own(left.owner.does("GET", "/v1/notifications", Value::Null).await, "id");
+    let asked = json!({ "name": "App", "redirect_uris": ["https://app.example/"] });
+    let client = left.owner.does("POST", "/v1/clients", asked).await["client_id"].as_str().unwrap().to_owned();
+    let role = left.owner.does("POST", "/v1/roles", json!({ "name": "Theirs" })).await;
+    let role = role["role"].as_str().unwrap().to_owned();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let Some((_, named)) = path.split_once('{').filter(|_| operation["x-scope"] == "tenant") else { continue };
@@ -154,6 +158,8 @@ async fn foreign_ids(left: &Company<'_>, right: &Company<'_>, document: &Value) 
                 (_, "notification") => &notification,
                 (_, "batch") => &batch,
                 (_, "channel") => &channel,
+                (_, "client") => &client,
+                (_, "role") => &role,
                 // Names that people choose, the same in every company: what is behind them is one's own.
                 (_, "template" | "resource" | "feature") | ("tenants.ofrep.evaluate", _) => continue,
                 (operation, "key") if operation.starts_with("users.") => continue,
@@ -161,10 +167,11 @@ async fn foreign_ids(left: &Company<'_>, right: &Company<'_>, document: &Value) 
                 (operation, named) => panic!("{operation}: say here what a foreign {named} is"),
             };
             let name = named.split('}').next().unwrap();
-            let path = path.replace(&format!("{{{name}}}"), id);
+            let path = path.replace(&format!("{{{name}}}"), id).replace("{number}", "1");
             let body = match operation["operationId"].as_str().unwrap() {
                 "notifications.channels.update_webhook" => json!({ "url": "https://crm.example.com/", "events": [] }),
                 "users.erase" => json!({ "confirm": left.email }),
+                "identity.roles.update" => json!({ "name": "Ours" }),
                 "notifications.channels.switch" => json!({ "enabled": false }),
                 "notifications.channels.replay" => json!({ "since": "2026-01-01T00:00:00Z" }),
                 _ => json!({ "roles": ["member"] }),

@@ -198,7 +198,7 @@ impl Scoped<'_> {
     pub async fn try_load<A: Aggregate>(&self, id: &A::Id) -> Result<Option<Loaded<A>>, Problem> {
         let key = self.key::<A>(id)?;
         let Some(core) = self.store.engine.get(&key).await.map_err(problem)? else { return Ok(None) };
-        if core.expires.is_some_and(|ends| ends <= self.cx.now()) {
+        if core.expires.is_some_and(|ends| ends <= self.cx.real_now()) {
             return Ok(None);
         }
         match self.open(&key, &core).await {
@@ -232,7 +232,7 @@ impl Scoped<'_> {
         let claim = Self::claim_key::<A>(&data_key, claim);
         let found = self.store.engine.find(&Space::of(self.scope()), &claim).await.map_err(problem)?;
         let Some((key, core)) = found else { return Ok(None) };
-        if core.expires.is_some_and(|ends| ends <= self.cx.now()) {
+        if core.expires.is_some_and(|ends| ends <= self.cx.real_now()) {
             return Ok(None);
         }
         match self.open(&key, &core).await {
