@@ -7,8 +7,8 @@ use kernel::{Problem, ProblemKind, Scope};
 pub const SESSION_COOKIE: &str = "freehold_session";
 /// The cookie of an operator's session.
 pub const OPERATOR_COOKIE: &str = "freehold_operator";
-/// Longer than any credential that is given out.
-const LONGEST: usize = 512;
+/// Longer than any credential that is given out: a program's own token names its permissions.
+const LONGEST: usize = 8 * 1024;
 
 /// A credential, by the way it came.
 pub(crate) enum Credential {

@@ -4,18 +4,27 @@ use std::time::Duration;
 
 use contracts::identity::Principal;
 use kernel::{
-    Aggregate, ApiKeyId, Caller, Condition, Cx, Effect, Granted, Handle, Permission, Problem, ScopeKind, Term,
-    Timestamp, UseCase, UserId, text::DisplayName,
+    Aggregate, ApiKeyId, Caller, Condition, Cx, Granted, Handle, List, Problem, Resource, ScopeKind, Term, Timestamp,
+    UserId, text::DisplayName, use_case,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::Page;
 
-use crate::{Identity, authenticate::refused, client::parts, commands::Done, permissions as may, secret};
+use crate::{
+    Identity,
+    authenticate::refused,
+    commands::Done,
+    permissions as may,
+    scope::for_programs,
+    secret::{self, parts},
+};
 
 /// The beginning of every key, by which leaked ones are recognised.
 pub(crate) const PREFIX: &str = "fhk_";
 const MOST_DAYS: u32 = 366;
+/// How exactly the last use of a key is known: so often at most is it written down.
+const COARSE: Duration = Duration::from_hours(1);
 
 /// A key.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,6 +38,9 @@ pub(crate) struct ApiKey {
     #[serde(default)]
     by: Option<UserId>,
     ends: Timestamp,
+    /// When it was last used, to the hour.
+    #[serde(default)]
+    used: Option<Timestamp>,
 }
 
 impl ApiKey {
@@ -76,16 +88,11 @@ pub(crate) struct NewApiKey {
     key: String,
 }
 
-impl UseCase for CreateApiKey {
-    type Output = NewApiKey;
-    const NAME: &'static str = "identity.api_keys.create";
-    const SCOPE: ScopeKind = ScopeKind::Tenant;
-    const NEEDS: Permission = may::KEYS;
-}
+use_case!(CreateApiKey => NewApiKey, "identity.api_keys.create", Tenant, may::KEYS);
 
-/// Whether a caller may hand a permission on: it is held for everything, and is not the right to make keys itself.
-fn may_give(cx: &Cx, name: &str) -> bool {
-    name != may::KEYS.name() && cx.grants().iter().any(|(held, under)| held == name && under == Condition::Always)
+/// Whether a caller may hand a permission on: it is held for everything, and one that programs can have.
+pub(crate) fn may_give(cx: &Cx, name: &str) -> bool {
+    for_programs(name) && cx.grants().iter().any(|(held, under)| held == name && under == Condition::Always)
 }
 
 impl Handle<CreateApiKey> for Identity {
@@ -104,16 +111,18 @@ impl Handle<CreateApiKey> for Identity {
             ));
         }
         let (id, secret): (ApiKeyId, _) = (cx.new_id(), secret::fresh(&cx));
-        let ends = cx.real_now() + Duration::from_hours(u64::from(it.days) * 24);
+        let made = cx.real_now();
+        let ends = made + Duration::from_hours(u64::from(it.days) * 24);
         let stored = secret::hash(&secret);
         let key = ApiKey {
             id,
             name: it.name,
             secret: stored,
             permissions: it.permissions,
-            made: cx.now(),
+            made,
             by: cx.caller().user(),
             ends,
+            used: None,
         };
         self.store.at(&cx).create(key, ()).await?;
         Ok(NewApiKey { id, key: format!("{PREFIX}{id}.{secret}") })
@@ -138,26 +147,16 @@ pub(crate) struct ApiKeyView {
     made: Timestamp,
     #[schemars(with = "String")]
     ends: Timestamp,
-}
-
-/// A part of the list of keys, the newest first.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct ApiKeyList {
-    items: Vec<ApiKeyView>,
+    /// When it was last used, to the hour.
     #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<String>,
+    #[schemars(with = "Option<String>")]
+    used: Option<Timestamp>,
 }
 
-impl UseCase for ListApiKeys {
-    type Output = ApiKeyList;
-    const NAME: &'static str = "identity.api_keys.list";
-    const SCOPE: ScopeKind = ScopeKind::Tenant;
-    const NEEDS: Permission = may::KEYS;
-    const EFFECT: Effect = Effect::Tell;
-}
+use_case!(ListApiKeys => List<ApiKeyView>, "identity.api_keys.list", Tenant, may::KEYS, Tell);
 
 impl Handle<ListApiKeys> for Identity {
-    async fn handle(&self, it: ListApiKeys, cx: Granted<ListApiKeys>) -> Result<ApiKeyList, Problem> {
+    async fn handle(&self, it: ListApiKeys, cx: Granted<ListApiKeys>) -> Result<List<ApiKeyView>, Problem> {
         let page = Page { after: it.after, newest_first: true, ..Page::default() };
         let listed = self.store.at(&cx).list::<ApiKey>("all", "", &page).await?;
         let view = |it: &ApiKey| ApiKeyView {
@@ -166,8 +165,9 @@ impl Handle<ListApiKeys> for Identity {
             permissions: it.permissions.clone(),
             made: it.made,
             ends: it.ends,
+            used: it.used,
         };
-        Ok(ApiKeyList { items: listed.items.iter().map(|it| view(it)).collect(), next: listed.next })
+        Ok(List { items: listed.items.iter().map(|it| view(it)).collect(), next: listed.next })
     }
 }
 
@@ -179,12 +179,10 @@ pub(crate) struct RevokeApiKey {
     key: ApiKeyId,
 }
 
-impl UseCase for RevokeApiKey {
-    type Output = Done;
-    const NAME: &'static str = "identity.api_keys.revoke";
-    const SCOPE: ScopeKind = ScopeKind::Tenant;
-    const NEEDS: Permission = may::KEYS;
-}
+use_case!(
+    RevokeApiKey => Done, "identity.api_keys.revoke", Tenant, may::KEYS,
+    |it| Resource::one("api_key", it.key)
+);
 
 impl Handle<RevokeApiKey> for Identity {
     async fn handle(&self, it: RevokeApiKey, cx: Granted<RevokeApiKey>) -> Result<Done, Problem> {
@@ -198,10 +196,23 @@ impl Identity {
     /// What a key may do: what it was given, of what its tenant's people can be given at all.
     pub(crate) async fn by_api_key(&self, credential: &str, cx: &Cx) -> Result<Principal, Problem> {
         let (id, secret) = parts::<ApiKeyId>(credential, PREFIX).ok_or_else(refused)?;
-        let key = self.store.at(cx).try_load::<ApiKey>(&id).await?;
-        let key =
-            key.filter(|key| key.ends > cx.real_now() && secret::matches(secret, &key.secret)).ok_or_else(refused)?;
+        let (key, now) = (self.store.at(cx).try_load::<ApiKey>(&id).await?, cx.real_now());
+        let key = key.filter(|key| key.ends > now && secret::matches(secret, &key.secret)).ok_or_else(refused)?;
         let grants = self.owner_grants().await?.narrowed(|name| key.permissions.iter().any(|given| given == name));
-        Ok(Principal { caller: Caller::ApiKey { id }, grants, expires: key.ends })
+        let principal = Principal { caller: Caller::ApiKey { id }, grants, expires: key.ends };
+        if key.used.is_none_or(|used| used + COARSE <= now) {
+            self.used(key, cx).await;
+        }
+        Ok(principal)
+    }
+
+    /// Writes down that a key was used; that it could not be written down does not stop its use.
+    async fn used(&self, mut key: store::Loaded<ApiKey>, cx: &Cx) {
+        key.used = Some(cx.real_now());
+        if let Err(problem) = self.store.at(cx).save(key, ()).await
+            && problem.code() != "changed_meanwhile"
+        {
+            tracing::warn!(code = problem.code(), "the last use of a key was not written down");
+        }
     }
 }

@@ -5,7 +5,7 @@ use contracts::{
     tenants::{ReleaseSeat, ReserveSeat},
 };
 use kernel::{
-    DefaultRole, Granted, Handle, List, Problem, Timestamp, UserId,
+    Cx, DefaultRole, Granted, Handle, List, Problem, Timestamp, UserId,
     text::{DisplayName, EmailAddress},
     use_case,
 };
@@ -57,6 +57,13 @@ impl From<&User> for InvitationView {
 
 use_case!(Invite => InvitationView, "identity.invite", Tenant, may::INVITE);
 
+impl Identity {
+    /// This context in the tenant of a caller: whoever may invite needs no right to seats beside it.
+    fn itself(&self, cx: &Cx) -> Result<Cx, Problem> {
+        Ok((self.platform)().within(cx.tenant()?)?.traced(cx.trace()))
+    }
+}
+
 impl Handle<Invite> for Identity {
     async fn handle(&self, it: Invite, cx: Granted<Invite>) -> Result<InvitationView, Problem> {
         if it.role == RoleName::Default(DefaultRole::Owner) {
@@ -74,7 +81,7 @@ impl Handle<Invite> for Identity {
         }
         let (id, until): (UserId, _) = (cx.new_id(), cx.real_now() + link::LASTS);
         // First the seat, under the person's id: a crash after it leaves a reservation that ends by itself.
-        self.calls.call(ReserveSeat { user: id, until: Some(until) }, &cx).await?;
+        self.calls.call(ReserveSeat { user: id, until: Some(until) }, &self.itself(&cx)?).await?;
         let invited = async {
             let realm = self.realm(&cx).await?;
             let (user, registered) = User::invite(id, (it.email, it.name), vec![it.role], secret::fresh(&cx), until);
@@ -85,7 +92,7 @@ impl Handle<Invite> for Identity {
         match invited.await {
             Ok(stored) => Ok((&*stored).into()),
             Err(refused) => {
-                self.calls.call(ReleaseSeat { user: id }, &cx).await?;
+                self.calls.call(ReleaseSeat { user: id }, &self.itself(&cx)?).await?;
                 Err(refused)
             }
         }
@@ -126,7 +133,7 @@ impl Handle<ResendInvitation> for Identity {
         let (store, until, stamp) = (self.store.at(&cx), cx.real_now() + link::LASTS, secret::fresh(&cx));
         let mut user = store.load::<User>(&it.user).await?;
         user.invite_again(stamp, until)?;
-        self.calls.call(ReserveSeat { user: user.id, until: Some(until) }, &cx).await?;
+        self.calls.call(ReserveSeat { user: user.id, until: Some(until) }, &self.itself(&cx)?).await?;
         let link = link::make(&self.store, &cx, &*self.realm(&cx).await?, &user, LinkPurpose::Invite).await?;
         let asked = user.link(LinkPurpose::Invite, link);
         Ok((&*store.save(user, asked).await?).into())
@@ -152,7 +159,7 @@ impl Handle<RevokeInvitation> for Identity {
         let revoked = user.uninvite()?;
         self.store.at(&cx).delete(user, revoked).await?;
         // A crash before this leaves a seat that is free once the link would have ended.
-        self.calls.call(ReleaseSeat { user: it.user }, &cx).await?;
+        self.calls.call(ReleaseSeat { user: it.user }, &self.itself(&cx)?).await?;
         Ok(Done {})
     }
 }

@@ -2,20 +2,23 @@
 //!
 //! A **user** is a person of one tenant. A **link** that is mailed shows that the address is theirs and lets them choose a
 //! password. A **session** is a browser that is signed in; a **grant** is what a program holds of a person. A **realm** is what
-//! signing in needs to know of the tenant: its origin, which never changes, and its key. An **operator** runs the installation.
+//! signing in needs to know of the tenant: its origin, which never changes. An **operator** runs the installation.
 
 mod access;
 mod api_key;
 mod attempts;
 mod authenticate;
 mod client;
+mod clients;
 mod commands;
+mod consent;
 mod factor;
+mod grant;
 mod http_forms;
 mod invitations;
+mod jose;
 mod link;
 mod me;
-mod oidc;
 mod operator;
 mod operator_commands;
 mod pace;
@@ -27,33 +30,46 @@ mod permission_commands;
 mod permissions;
 mod person;
 mod proofs;
+mod protocol;
 mod realm;
 mod role;
 mod role_commands;
 mod roster;
+mod rotation;
+mod scope;
 mod secret;
 mod session;
 mod sign_in;
+mod signing;
+mod token;
 mod user;
 
 use std::{future::Future, sync::Arc};
 
 use api_key::{CreateApiKey, ListApiKeys, RevokeApiKey};
 use bytes::Bytes;
-use commands::RegisterClient;
+use clients::{
+    DeleteClient, GetClient, ListClients, RegisterClient, RevokeClientSecret, RotateClientSecret, UpdateClient,
+};
+use consent::{ListConsents, WithdrawConsent};
 use contracts::{
     identity::{Authenticate, AuthenticateOperator, LinkPurpose},
+    oauth::ClientDeleted,
     tenants::{ConfirmProvisioned, ReserveSeat, TenantProvisioned},
 };
 use http::{Method, Request, Response};
 use kernel::{
-    AnyEvent, Calls, Catalogue, Context, Cx, Endpoint, Permission, PermissionDecl, Problem, ScopeKind, context::Body,
+    Aggregate, AnyEvent, Calls, Catalogue, Context, Cx, DefaultRole, Endpoint, Grants, Permission, PermissionDecl,
+    Problem, ScopeKind, TimeDomain, context::Body,
 };
 use store::Store;
 
 use password::Passwords;
+use protocol::Recent;
 use realm::Realm;
 use roster::{Owners, Roster};
+use rotation::{ListSigningKeys, RotateSigningKeys, RotateTenantKeys};
+use signing::SigningKeys;
 use user::User;
 
 /// What this context declares.
@@ -95,7 +111,10 @@ pub(crate) struct Identity {
     store: Store,
     calls: Calls,
     catalogue: Arc<Catalogue>,
+    /// All that people of a tenant can hold, and so all that programs can be given.
+    holdable: Grants,
     passwords: Passwords,
+    recent: Recent,
     settings: Settings,
     /// This context in the platform's scope, for what is the same in all tenants.
     platform: Box<dyn Fn() -> Cx + Send + Sync>,
@@ -131,9 +150,10 @@ impl Identity {
         let (Some(slug), Some(company)) = (event.slug.known(), event.name.known()) else { return Ok(()) };
         let store = self.store.at(cx);
         if store.try_load::<Realm>(&Realm::ID.to_owned()).await?.is_none() {
-            let realm = Realm::new(event.tenant, company, self.settings.origin(slug.as_str()))?;
-            store.create(realm, ()).await?;
+            let origin = self.settings.origin(slug.as_str());
+            store.create(Realm { tenant: event.tenant, name: company, origin }, ()).await?;
         }
+        self.signing_keys(cx).await?;
         if store.try_load::<Owners>(&Owners::ID.to_owned()).await?.is_none() {
             store.create(Owners(Roster::awaiting(event.owner)), ()).await?;
         }
@@ -152,10 +172,10 @@ impl Identity {
     }
 }
 
-struct Table(Context, Arc<Identity>);
+pub(crate) struct Table(Context, Arc<Identity>);
 
 impl Table {
-    fn at<F, R>(
+    pub(crate) fn at<F, R>(
         self,
         (method, path): (Method, &'static str),
         name: &'static str,
@@ -169,7 +189,8 @@ impl Table {
     {
         let it = Arc::clone(&self.1);
         let endpoint = Endpoint::new(name, summary, of.0, of.1, move |request, cx| serve(Arc::clone(&it), request, cx));
-        let html = !path.starts_with("/oauth") && !path.starts_with("/.well-known");
+        let pages = ["/oauth/authorize", "/oauth/logout"];
+        let html = pages.contains(&path) || (!path.starts_with("/oauth") && !path.starts_with("/.well-known"));
         let endpoint = if html { endpoint.produces("text/html") } else { endpoint };
         let form = method == Method::POST;
         let endpoint = if form { endpoint.accepts("application/x-www-form-urlencoded") } else { endpoint };
@@ -187,11 +208,25 @@ pub fn context(
 ) -> Context {
     let (passwords, platform) = (Passwords::new(settings.hashing), Box::new(platform));
     let declared = access::Declared::default();
-    let it = Arc::new(Identity { store, calls, catalogue, passwords, settings, platform, declared });
+    let holdable = catalogue.grants(&[DefaultRole::Person, DefaultRole::Owner]);
+    let recent = Recent::default();
+    let it = Arc::new(Identity { store, calls, catalogue, holdable, passwords, recent, settings, platform, declared });
+    let (forgotten, rotated) = (Arc::clone(&it), Arc::clone(&it));
     let provisioned = Arc::clone(&it);
     let context = Context::new("identity", PERMISSIONS)
         .about("Who people are, and how they show it: sign-in, sessions, roles, OpenID Connect, API keys.")
         .route::<RegisterClient, _>(Method::POST, "/v1/clients", &it)
+        .route::<ListClients, _>(Method::GET, "/v1/clients", &it)
+        .route::<GetClient, _>(Method::GET, "/v1/clients/{client}", &it)
+        .route::<UpdateClient, _>(Method::PATCH, "/v1/clients/{client}", &it)
+        .route::<DeleteClient, _>(Method::DELETE, "/v1/clients/{client}", &it)
+        .route::<RotateClientSecret, _>(Method::POST, "/v1/clients/{client}/secrets", &it)
+        .route::<RevokeClientSecret, _>(Method::DELETE, "/v1/clients/{client}/secrets/{number}", &it)
+        .route::<ListConsents, _>(Method::GET, "/v1/me/consents", &it)
+        .route::<WithdrawConsent, _>(Method::DELETE, "/v1/me/consents/{client}", &it)
+        .route::<ListSigningKeys, _>(Method::GET, "/v1/signing-keys", &it)
+        .route::<RotateSigningKeys, _>(Method::POST, "/v1/signing-keys/rotate", &it)
+        .route::<RotateTenantKeys, _>(Method::POST, "/v1/tenants/{tenant}/signing-keys/rotate", &it)
         .route::<CreateApiKey, _>(Method::POST, "/v1/api-keys", &it)
         .route::<ListApiKeys, _>(Method::GET, "/v1/api-keys", &it)
         .route::<RevokeApiKey, _>(Method::DELETE, "/v1/api-keys/{key}", &it)
@@ -200,42 +235,14 @@ pub fn context(
         .on("provision", move |event: TenantProvisioned, cx| {
             let it = Arc::clone(&provisioned);
             async move { it.provisioned(event, cx).await }
+        })
+        .on("forget_consents", move |event: ClientDeleted, cx| {
+            let it = Arc::clone(&forgotten);
+            async move { it.forget_consents(event.client, &cx).await }
+        })
+        .timer_in(TimeDomain::Real, SigningKeys::KIND, move |fired, cx| {
+            let it = Arc::clone(&rotated);
+            async move { it.rotation_due(fired, cx).await }
         });
-    let context = people::table(context, &it);
-    let tenant = (ScopeKind::Tenant, permissions::SIGN_IN);
-    let own = (ScopeKind::Tenant, permissions::OWN);
-    let get = |path| (Method::GET, path);
-    let post = |path| (Method::POST, path);
-    people::pages(Table(context, it))
-        .at(
-            get("/.well-known/openid-configuration"),
-            "identity.oidc.discovery",
-            "Describes the OpenID provider",
-            tenant,
-            Identity::discovery,
-        )
-        .at(get("/oauth/jwks"), "identity.oidc.jwks", "The keys that sign", tenant, Identity::jwks)
-        .at(
-            get("/oauth/authorize"),
-            "identity.oidc.authorize",
-            "Begins a sign-in for a program",
-            tenant,
-            Identity::authorize,
-        )
-        .at(
-            post("/oauth/token"),
-            "identity.oidc.token",
-            "Gives tokens for a code or a refresh token",
-            tenant,
-            Identity::token,
-        )
-        .at(
-            get("/oauth/userinfo"),
-            "identity.oidc.userinfo",
-            "Tells who the token's person is",
-            own,
-            Identity::userinfo,
-        )
-        .at(post("/oauth/revoke"), "identity.oidc.revoke", "Ends what came of a grant", tenant, Identity::revoke)
-        .0
+    protocol::mount(people::pages(Table(people::table(context, &it), it))).0
 }

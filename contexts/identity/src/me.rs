@@ -10,7 +10,6 @@ use store::Page;
 
 use crate::{
     Identity,
-    client::Grant,
     commands::Done,
     factor::{code_refused, otpauth, recovery_codes},
     link, permissions as may, secret,
@@ -101,16 +100,8 @@ impl Handle<EndAllSessions> for Identity {
 
 impl Identity {
     pub(crate) async fn end_session(&self, session: store::Loaded<Session>, cx: &kernel::Cx) -> Result<(), Problem> {
-        let (store, id) = (self.store.at(cx), session.id.to_string());
-        loop {
-            let grants = store.list::<Grant>("session", &id, &Page::default()).await?.items;
-            if grants.is_empty() {
-                return store.delete(session, ()).await;
-            }
-            for grant in grants {
-                store.delete(grant, ()).await?;
-            }
-        }
+        // What programs got through it looks for it whenever it is used.
+        self.store.at(cx).delete(session, ()).await
     }
 
     /// Clears away what the epoch has ended.

@@ -26,6 +26,11 @@ permissions! {
     ROLES_UPDATE "identity.role.update" "make roles, give people roles and take them" [Owner Always];
     CLIENT_UPDATE "identity.client.update" "register programs that people sign in to" [Owner Always];
     KEYS "identity.api_key.update" "make and end keys for programs" [Admin Always];
+    USERINFO "identity.userinfo.read" "learn from the OpenID provider who one is" [Person Own];
+    USERINFO_NAME "identity.userinfo.profile" "learn one's own name there" [Person Own];
+    USERINFO_EMAIL "identity.userinfo.email" "learn one's own e-mail address there" [Person Own];
+    SIGNING_UPDATE "identity.signing_key.update" "see and rotate the keys that sign" [Owner Always Operator Always];
+    INTROSPECT "identity.token.introspect" "be told what any token of the tenant is good for" [Owner Always];
     CLAIM "identity.installation.claim" "become the operator of a new installation" [Visitor Always];
     OPERATE "identity.operator.self" "see and change one's own account as an operator" [Operator Always];
     OPERATORS "identity.operator.update" "invite operators and remove them" [Operator Always];

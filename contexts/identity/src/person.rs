@@ -13,7 +13,8 @@ use store::{Loaded, Page};
 use crate::{
     Identity,
     api_key::ApiKey,
-    client::Grant,
+    consent::Consent,
+    grant::Grant,
     permissions as may,
     roster::{Owners, last_owner},
     session::Session,
@@ -111,6 +112,7 @@ impl Identity {
             store.change(&Owners::ID.to_owned(), remove).await?;
         }
         self.end_all_of(user, &cx).await?;
+        self.delete_all::<Consent>("user", user, &cx).await?;
         if let Some(person) = store.try_load::<User>(&user).await? {
             store.delete(person, ()).await?;
         }
@@ -142,11 +144,13 @@ impl Handle<ExportPerson> for Identity {
             "changing_to": user.moving.as_ref().map(|moving| &moving.to),
         });
         let session = |it: &Session| json!({ "id": it.id, "began": it.began, "ends": it.ends, "methods": it.methods });
-        let program = |it: &Grant| json!({ "client": it.asked.client, "scope": it.asked.scope, "since": it.signed_in });
+        let program =
+            |it: &Grant| json!({ "client": it.asked.client, "scopes": it.asked.scopes, "since": it.signed_in });
         Ok(PersonData::from([
             ("account".to_owned(), about),
             ("sessions".to_owned(), self.told("user", it.user, session, &cx).await?),
             ("programs".to_owned(), self.told("user", it.user, program, &cx).await?),
+            ("consents".to_owned(), self.told("user", it.user, Consent::told, &cx).await?),
             ("api_keys".to_owned(), self.told("maker", it.user, ApiKey::told, &cx).await?),
         ]))
     }

@@ -101,7 +101,10 @@ impl Identity {
         store.change(&owners, add).await?;
         // Whoever was deactivated at the same moment is not counted among those who can act.
         if active && store.load::<User>(&user.id).await?.standing != Standing::Active {
-            store.change(&owners, |it: &mut Owners| it.0.rest(user.id).map_err(last_owner)).await?;
+            // Another write than the one above, also under the same Idempotency-Key.
+            let again = cx.repeatable(&format!("{}/rest", cx.trace()));
+            let rest = |it: &mut Owners| it.0.rest(user.id).map_err(last_owner);
+            self.store.at(&again).change(&owners, rest).await?;
         }
         Ok(())
     }

@@ -18,3 +18,9 @@ pub(crate) fn hash(secret: &str) -> String {
 pub(crate) fn matches(secret: &str, stored: &str) -> bool {
     hash(secret).as_bytes().ct_eq(stored.as_bytes()).into()
 }
+
+/// Splits what a caller sent: `prefix_id.secret`.
+pub(crate) fn parts<'a, Id: std::str::FromStr>(sent: &'a str, prefix: &str) -> Option<(Id, &'a str)> {
+    let (id, secret) = sent.strip_prefix(prefix)?.split_once('.')?;
+    Some((id.parse().ok()?, secret))
+}

@@ -7,5 +7,6 @@ pub mod entitlements;
 pub mod events;
 pub mod identity;
 pub mod notifications;
+pub mod oauth;
 pub mod tenants;
 pub mod users;

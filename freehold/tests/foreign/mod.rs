@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::site::Person;
 
 /// Names that people choose, the same in every company: what is behind them is one's own.
-const CHOSEN: [&str; 4] = ["template", "resource", "feature", "role"];
+const CHOSEN: [&str; 3] = ["template", "resource", "feature"];
 
 /// A thing of each sort that a path can name, made by the owner of a company.
 async fn things(owner: &Person<'_>) -> BTreeMap<&'static str, String> {
@@ -26,7 +26,10 @@ async fn things(owner: &Person<'_>) -> BTreeMap<&'static str, String> {
     let report = json!({ "title": "Visits", "ask": { "question": { "measure": "count" } } });
     let report = made("/v1/analytics/reports", report, "/id").await;
     let result = made(&format!("/v1/analytics/reports/{report}/results"), json!({}), "/id").await;
+    let client = json!({ "name": "App", "redirect_uris": ["https://app.example/"] });
     BTreeMap::from([
+        ("client", made("/v1/clients", client, "/client_id").await),
+        ("role", made("/v1/roles", json!({ "name": "Theirs" }), "/role").await),
         ("user", user),
         ("session", session),
         ("key", made("/v1/api-keys", key, "/id").await),
@@ -51,6 +54,7 @@ fn body(operation: &str, email: &str) -> Value {
         "analytics.metrics.update" => json!({ "name": "Visits", "definition": { "measure": "count" } }),
         "analytics.reports.update" => json!({ "title": "x", "ask": { "question": { "measure": "count" } } }),
         "analytics.dashboards.update" => json!({ "title": "x", "tiles": [] }),
+        "identity.roles.update" => json!({ "name": "Ours" }),
         "users.erase" => json!({ "confirm": email }),
         _ => json!({ "roles": ["member"] }),
     }

@@ -89,7 +89,12 @@ fn cookie(name: &str, value: &str, seconds: u64, secure: bool) -> String {
     format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}")
 }
 
-fn with_cookie(mut answer: Response<Body>, cookie: &str) -> Answer {
+/// Takes the session's cookie away.
+pub(crate) fn signed_out_cookie(settings: &crate::Settings) -> String {
+    cookie("freehold_session", "", 0, settings.secure())
+}
+
+pub(crate) fn with_cookie(mut answer: Response<Body>, cookie: &str) -> Answer {
     answer.headers_mut().insert(header::SET_COOKIE, cookie.parse().map_err(Problem::internal)?);
     Ok(answer)
 }

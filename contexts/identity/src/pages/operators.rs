@@ -15,7 +15,6 @@ use super::{
 };
 use crate::{
     Identity,
-    client::parts,
     http_forms::{form, local, query, redirect},
     link,
     operator::Operator,
@@ -24,7 +23,7 @@ use crate::{
         InviteOperator, ListOperators, RemoveOperator, RenewOperatorCodes,
     },
     roster::Claimed,
-    secret,
+    secret::{self, parts},
     session::{LASTS, OperatorSession, OperatorSessionId},
     sign_in::{SecondStep, Shown},
 };

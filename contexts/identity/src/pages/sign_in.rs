@@ -8,7 +8,7 @@ use contracts::identity::UserAuthenticated;
 use http::{Request, StatusCode};
 use kernel::{Caller, Cx};
 
-use super::{Answer, cookie, get, with_cookie};
+use super::{Answer, cookie, get, signed_out_cookie, with_cookie};
 use crate::{
     Identity,
     http_forms::{form, local, page, query, redirect},
@@ -91,6 +91,6 @@ impl Identity {
     }
 
     pub(super) fn signed_out(&self) -> Answer {
-        with_cookie(redirect("/sign-in")?, &cookie("freehold_session", "", 0, self.settings.secure()))
+        with_cookie(redirect("/sign-in")?, &signed_out_cookie(&self.settings))
     }
 }
