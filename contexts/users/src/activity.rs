@@ -30,7 +30,7 @@ const DETAILS: [&str; 6] = ["roles", "fields", "key", "feature", "resource", "me
 /// What is said of an event: of who did it, then of whom it happened to. `{}` stands for the detail.
 const WORDS: [(&str, &str, &str); 20] = [
     ("identity.UserRegistered", "invited a colleague", "was registered"),
-    ("identity.LinkRequested", "had a link mailed", "was mailed a link"),
+    ("identity.LinkRequested", "", "was mailed a link"),
     ("identity.UserActivated", "joined", "joined"),
     ("identity.UserAuthenticated", "signed in", "signed in"),
     ("identity.RoleAssigned", "gave a colleague the roles: {}", "was given the roles: {}"),
