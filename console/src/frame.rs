@@ -10,12 +10,14 @@ use crate::{
 };
 
 /// What an act says of itself once it is done, by the word that the address carries.
-const SAID: [(&str, &str); 14] = [
+const SAID: [(&str, &str); 16] = [
     ("saved", "Saved."),
     ("ended", "That session is over."),
     ("scheduled", "Your account is going to be erased. Until then you can call it off here."),
     ("kept", "Your account stays."),
     ("invited", "Invited. The link is on its way by mail."),
+    ("resent", "The link is on its way again."),
+    ("taken-back", "The invitation is taken back. Its link leads nowhere."),
     ("roles", "The roles are changed."),
     ("deactivated", "Deactivated. They are signed out everywhere."),
     ("reactivated", "Reactivated. They can sign in again."),
@@ -33,7 +35,7 @@ pub(crate) struct Frame {
     pub(crate) theme: String,
     pub(crate) here: &'static str,
     pub(crate) links: Vec<(&'static str, &'static str)>,
-    pub(crate) signs_out: bool,
+    pub(crate) sign_out: &'static str,
     pub(crate) said: &'static str,
     pub(crate) trouble: String,
 }
@@ -50,8 +52,8 @@ impl Frame {
             brand: "Freehold".to_owned(),
             theme: "system".to_owned(),
             here: "/operator",
-            links: vec![("/operator", "Tenants")],
-            signs_out: false,
+            links: vec![("/operator", "Tenants"), ("/operator/account", "Your account")],
+            sign_out: "/operator/sign-out",
             said: said(sent),
             trouble: refused.map(told).unwrap_or_default(),
         }
@@ -86,7 +88,7 @@ impl Console {
             theme: theme.unwrap_or_else(|| "system".to_owned()),
             here,
             links,
-            signs_out: true,
+            sign_out: "/sign-out",
             said: said(sent),
             trouble: refused.map(told).unwrap_or_default(),
         })

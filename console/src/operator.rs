@@ -5,12 +5,13 @@ use std::sync::Arc;
 use askama::Template;
 use bytes::Bytes;
 use http::Request;
+use jiff::tz::TimeZone;
 use kernel::{Caller, Cx, Problem, ProblemKind};
 use serde_json::{Map, Value, json};
 
 use crate::{
     Console,
-    answers::{Answer, Sent, form, get, holds, html, is_told, items, next_page, query, redirect, segment, text},
+    answers::{Answer, Sent, form, get, html, instant, is_told, items, next_page, query, redirect, segment, text},
     frame::Frame,
 };
 
@@ -48,6 +49,8 @@ impl From<&Value> for Tenant {
 struct All {
     frame: Frame,
     find: String,
+    status: String,
+    states: [&'static str; 6],
     tenants: Vec<Tenant>,
     next: String,
 }
@@ -57,7 +60,12 @@ struct All {
 struct TenantPage {
     frame: Frame,
     it: Tenant,
-    archives: bool,
+    /// What else is known: label and words.
+    facts: Vec<(&'static str, String)>,
+    /// What the tenant may use, and why.
+    features: Vec<(String, String, String)>,
+    /// How far it is set up or destroyed.
+    steps: Vec<(String, String)>,
 }
 
 impl Console {
@@ -66,22 +74,21 @@ impl Console {
             return redirect("/operator/sign-in");
         }
         let sent = query(&request);
-        let find = get(&sent, "find").to_owned();
-        let listed = if find.is_empty() {
-            let mut asked = Map::from_iter([("limit".to_owned(), json!(50))]);
-            if !get(&sent, "after").is_empty() {
-                asked.insert("after".to_owned(), json!(get(&sent, "after")));
+        let mut asked = Map::from_iter([("limit".to_owned(), json!(50))]);
+        for name in ["search", "status", "after"] {
+            if !get(&sent, name).is_empty() {
+                asked.insert(name.to_owned(), json!(get(&sent, name)));
             }
-            self.calls.ask("tenants.list", Value::Object(asked), &cx).await?
-        } else {
-            let found = self.see("tenants.resolve", json!({ "name": find }), &cx).await?;
-            json!({ "items": found.into_iter().collect::<Vec<_>>() })
-        };
+        }
+        let listed = self.calls.ask("tenants.list", Value::Object(asked), &cx).await?;
+        let (find, status) = (get(&sent, "search").to_owned(), get(&sent, "status").to_owned());
         let page = All {
             frame: Frame::of_operator(&sent, None),
+            states: ["provisioning", "trial", "active", "suspended", "archived", "erased"],
             tenants: items(&listed).iter().map(Tenant::from).collect(),
-            next: next_page("/operator", &listed, &[]),
+            next: next_page("/operator", &listed, &[("search", &find), ("status", &status)]),
             find,
+            status,
         };
         html(&page, None)
     }
@@ -94,9 +101,29 @@ impl Console {
     }
 
     async fn one_tenant(&self, tenant: &str, sent: &Sent, refused: Option<&Problem>, cx: &Cx) -> Answer {
-        let found = self.calls.ask("tenants.resolve", json!({ "name": tenant }), cx).await?;
-        let frame = Frame::of_operator(sent, refused);
-        html(&TenantPage { frame, it: (&found).into(), archives: holds(cx, "tenants.tenant.archive") }, refused)
+        let of = json!({ "tenant": tenant });
+        let found = self.calls.ask("tenants.read", of.clone(), cx).await?;
+        let given = self.see("tenants.entitlements.read", of, cx).await?.unwrap_or_default();
+        let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let listed = |of: &Value, field: &str| of.get(field).and_then(Value::as_array).cloned().unwrap_or_default();
+        let feature =
+            |it: &Value| (text(it, "feature"), it.get("value").map(word).unwrap_or_default(), text(it, "explanation"));
+        let going_on = ["erasure", "provisioning"].into_iter().find_map(|saga| found.get(saga));
+        let steps = going_on.map(|saga| listed(saga, "steps")).unwrap_or_default();
+        let step = |it: &Value| {
+            let done = instant(&text(it, "done"), &TimeZone::UTC);
+            (text(it, "step"), if done.is_empty() { "to be done".to_owned() } else { done })
+        };
+        let trial = instant(&text(&found, "trial_ends"), &TimeZone::UTC);
+        let facts = [("Address", text(&found, "origin")), ("Trial until", trial)];
+        let page = TenantPage {
+            frame: Frame::of_operator(sent, refused),
+            it: (&found).into(),
+            facts: facts.into_iter().filter(|(_, words)| !words.is_empty()).collect(),
+            features: listed(&given, "features").iter().map(feature).collect(),
+            steps: steps.iter().map(step).collect(),
+        };
+        html(&page, refused)
     }
 
     pub(crate) async fn tenant_act(self: Arc<Self>, request: Request<Bytes>, cx: Cx) -> Answer {
@@ -110,7 +137,7 @@ impl Console {
             "seats" => {
                 let limit = get(&sent, "limit").parse::<u64>().unwrap_or(u64::MAX);
                 let input = json!({ "tenant": tenant, "resource": "seats", "limit": limit });
-                self.calls.ask("tenants.quota.update", input, &cx).await.map(|_| "saved")
+                self.calls.ask("tenants.quotas.update", input, &cx).await.map(|_| "saved")
             }
             "erase" => self.erase_tenant(&tenant, get(&sent, "confirm"), &cx).await.map(|()| "erased"),
             _ => Err(Problem::not_found("page")),
@@ -123,7 +150,7 @@ impl Console {
     }
 
     async fn erase_tenant(&self, tenant: &str, confirm: &str, cx: &Cx) -> Result<(), Problem> {
-        let found = self.calls.ask("tenants.resolve", json!({ "name": tenant }), cx).await?;
+        let found = self.calls.ask("tenants.read", json!({ "tenant": tenant }), cx).await?;
         if text(&found, "slug") != confirm {
             return Err(Problem::new(ProblemKind::Refused, "console.not_confirmed", "nothing was erased")
                 .hint("type the subdomain of this company to erase it"));

@@ -10,7 +10,9 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     Console,
-    answers::{Answer, Sent, flag, form, get, holds, html, is_told, items, next_page, query, redirect, text, texts},
+    answers::{
+        Answer, Sent, flag, form, get, holds, html, instant, is_told, items, next_page, query, redirect, text, texts,
+    },
     frame::Frame,
     home::Happened,
 };
@@ -38,6 +40,8 @@ struct All {
     status: String,
     people: Vec<Row>,
     next: String,
+    /// Who was invited and has not come: id, name, address, until when.
+    invited: Vec<[String; 4]>,
     activity: Option<Vec<Happened>>,
 }
 
@@ -76,6 +80,9 @@ impl Console {
         } else {
             None
         };
+        let invited = self.see("identity.invitations.list", json!({}), cx).await?;
+        let waits =
+            |it: &Value| [text(it, "user"), text(it, "name"), text(it, "email"), instant(&text(it, "ends"), &zone)];
         let names: HashMap<&str, &str> = people.iter().map(|it| (it.id.as_str(), it.name.as_str())).collect();
         let happened = |it: &Value| {
             let mut it = Happened::of(it, &zone);
@@ -93,6 +100,7 @@ impl Console {
             search,
             status,
             people,
+            invited: invited.iter().flat_map(items).map(waits).collect(),
             activity,
         };
         html(&page, refused)

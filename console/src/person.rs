@@ -99,6 +99,8 @@ impl Console {
         let done = match segment(&request, 2).as_str() {
             "deactivate" => self.calls.ask("users.deactivate", of, &cx).await.map(|_| "deactivated"),
             "reactivate" => self.calls.ask("users.reactivate", of, &cx).await.map(|_| "reactivated"),
+            "resend" => self.calls.ask("identity.invitations.resend", of, &cx).await.map(|_| "resent"),
+            "take-back" => self.calls.ask("identity.invitations.revoke", of, &cx).await.map(|_| "taken-back"),
             "roles" => {
                 let mut roles: Vec<_> = sent.iter().filter(|(_, given)| *given == "on").map(|(role, _)| role).collect();
                 roles.sort();
@@ -112,8 +114,8 @@ impl Console {
             _ => Err(Problem::not_found("page")),
         };
         match done {
-            // An erased person has no page any more.
-            Ok("erasing") => redirect("/people?said=erasing"),
+            // Whoever is erased or not expected any more has no page.
+            Ok(said @ ("erasing" | "resent" | "taken-back")) => redirect(&format!("/people?said={said}")),
             Ok(said) => redirect(&format!("/people/{user}?said={said}")),
             Err(problem) if is_told(&problem) => self.person_page(&user, &Sent::new(), Some(&problem), &cx).await,
             Err(problem) => Err(problem),

@@ -21,7 +21,6 @@ struct Feature {
     name: String,
     on: bool,
     share: String,
-    percentage: u64,
 }
 
 struct Key {
@@ -48,7 +47,7 @@ struct Settings {
 fn feature(it: &Value) -> Feature {
     let percentage = it.get("percentage").and_then(Value::as_u64).unwrap_or(100);
     let share = if percentage == 100 { "everyone".to_owned() } else { format!("{percentage} of 100") };
-    Feature { name: text(it, "feature"), on: flag(it, "enabled"), share, percentage }
+    Feature { name: text(it, "feature"), on: flag(it, "enabled"), share }
 }
 
 fn key(it: &Value, zone: &TimeZone) -> Key {
@@ -90,10 +89,13 @@ impl Console {
         let count = |name: &str| get(&sent, name).parse::<u64>().unwrap_or(u64::MAX);
         let done = match segment(&request, 1).as_str() {
             "feature" => {
-                let enabled = get(&sent, "enabled") == "on";
-                let input =
-                    json!({ "feature": get(&sent, "feature"), "enabled": enabled, "percentage": count("percentage") });
+                let input = json!({ "feature": get(&sent, "feature"), "enabled": get(&sent, "enabled") == "on" });
                 self.calls.ask("tenants.features.switch", input, &cx).await.map(|_| "saved")
+            }
+            "new-feature" => {
+                let input =
+                    json!({ "feature": get(&sent, "feature"), "enabled": true, "percentage": count("percentage") });
+                self.calls.ask("tenants.features.define", input, &cx).await.map(|_| "saved")
             }
             "end-key" => {
                 let input = json!({ "key": get(&sent, "key") });
