@@ -1,6 +1,13 @@
-//! What people see: the operator's page and a person's own. Pages ask use cases, for the caller, and know nothing else.
+//! What people see: the operator's pages and those of a tenant. Pages ask use cases by name, for the caller, and know
+//! nothing else: what the caller may not see, or no context here serves, is not shown. They work without a script.
 
-mod pages;
+mod answers;
+mod frame;
+mod home;
+mod operator;
+mod people;
+mod person;
+mod settings;
 
 use std::{future::Future, sync::Arc};
 
@@ -27,41 +34,54 @@ pub(crate) struct Console {
     pub(crate) calls: Calls,
 }
 
-fn page<F, R>(it: &Arc<Console>, name: &'static str, summary: &'static str, scope: ScopeKind, serve: F) -> Endpoint
-where
-    F: Fn(Arc<Console>, Request<Bytes>, Cx) -> R + Send + Sync + 'static,
-    R: Future<Output = Result<Response<Body>, Problem>> + Send + 'static,
-{
-    let it = Arc::clone(it);
-    let serve = move |request, cx| serve(Arc::clone(&it), request, cx);
-    Endpoint::new(name, summary, scope, SEE, serve).produces("text/html")
+struct Table(Context, Arc<Console>);
+
+impl Table {
+    fn at<F, R>(
+        self,
+        (method, path): (Method, &'static str),
+        (name, summary): (&'static str, &'static str),
+        scope: ScopeKind,
+        serve: F,
+    ) -> Self
+    where
+        F: Fn(Arc<Console>, Request<Bytes>, Cx) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Response<Body>, Problem>> + Send + 'static,
+    {
+        let it = Arc::clone(&self.1);
+        let serve = move |request, cx| serve(Arc::clone(&it), request, cx);
+        let endpoint = Endpoint::new(name, summary, scope, SEE, serve).produces("text/html");
+        Self(self.0.endpoint(method, path, endpoint), self.1)
+    }
 }
 
 /// The context, with its table.
 pub fn context(calls: Calls) -> Context {
     use ScopeKind::{Platform, Tenant};
     let it = Arc::new(Console { calls });
-    Context::new("console", PERMISSIONS)
-        .about("The pages that people see.")
-        .endpoint(Method::GET, "/home", page(&it, "console.home", "A person's own page", Tenant, Console::home))
-        .endpoint(
-            Method::POST,
-            "/home/end-session",
-            page(&it, "console.end_session", "Ends a session", Tenant, Console::end_session),
+    let get = |path| (Method::GET, path);
+    let post = |path| (Method::POST, path);
+    Table(Context::new("console", PERMISSIONS).about("The pages that people see."), it)
+        .at(get("/home"), ("console.home", "A person's own page"), Tenant, Console::home)
+        .at(post("/home/{act}"), ("console.home.act", "Acts on one's own account"), Tenant, Console::home_act)
+        .at(get("/people"), ("console.people", "The people of the tenant"), Tenant, Console::people)
+        .at(post("/people/invite"), ("console.people.invite", "Invites a person"), Tenant, Console::invite)
+        .at(get("/people/{user}"), ("console.person", "A person"), Tenant, Console::person)
+        .at(post("/people/{user}/{act}"), ("console.person.act", "Acts on a person"), Tenant, Console::person_act)
+        .at(
+            get("/settings"),
+            ("console.settings", "The tenant's features, keys and programs"),
+            Tenant,
+            Console::settings,
         )
-        .endpoint(
-            Method::GET,
-            "/operator",
-            page(&it, "console.operator", "The operator's page", Platform, Console::operator),
+        .at(post("/settings/{act}"), ("console.settings.act", "Changes a setting"), Tenant, Console::settings_act)
+        .at(get("/operator"), ("console.operator", "All tenants"), Platform, Console::operator)
+        .at(get("/operator/tenants/{tenant}"), ("console.tenant", "A tenant"), Platform, Console::tenant_page)
+        .at(
+            post("/operator/tenants/{tenant}/{act}"),
+            ("console.tenant.act", "Acts on a tenant"),
+            Platform,
+            Console::tenant_act,
         )
-        .endpoint(
-            Method::POST,
-            "/operator/suspend",
-            page(&it, "console.suspend", "Suspends a tenant", Platform, Console::suspend),
-        )
-        .endpoint(
-            Method::POST,
-            "/operator/resume",
-            page(&it, "console.resume", "Resumes a tenant", Platform, Console::resume),
-        )
+        .0
 }

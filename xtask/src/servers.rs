@@ -74,6 +74,7 @@ pub(crate) fn start_all() -> (Vec<Server>, Vec<String>) {
 const CLIENTS: &[(&str, &str, &str)] = &[
     ("FREEHOLD_TEST_OIDC_CLIENT", "oidc", "sign_in.mjs"),
     ("FREEHOLD_TEST_OFREP_CLIENT", "ofrep", "evaluate.mjs"),
+    ("FREEHOLD_TEST_BROWSER", "pages", "check.mjs"),
     ("FREEHOLD_TEST_WEBHOOKS_CLIENT", "webhooks", "verify.mjs"),
 ];
 
@@ -90,6 +91,10 @@ pub(crate) fn install_clients() -> (Vec<(&'static str, PathBuf)>, Vec<String>) {
 }
 
 fn client(name: &str, script: &str) -> Result<PathBuf> {
+    if name == "pages" {
+        let chromium = Command::new("chromium").arg("--version").stdout(Stdio::null()).status();
+        ensure!(chromium.is_ok_and(|status| status.success()), "there is no chromium to look at pages with");
+    }
     let folder = places::cache()?.join(format!("{name}-client"));
     let sources = places::root().join("e2e").join(name);
     std::fs::create_dir_all(&folder)?;

@@ -15,9 +15,13 @@ pub(crate) const LASTS: Duration = Duration::from_hours(400 * 24);
 const LONGEST: usize = 200;
 
 /// What is no news to a person: what the platform does of itself, and what would never end.
-const NO_NEWS: [&str; 6] = [
-    "notifications.",
+const NO_NEWS: [&str; 10] = [
+    "notifications.Notification",
+    "notifications.Delivery",
+    "notifications.ChannelDisabled.",
     "analytics.",
+    "tenants.QuotaWarning.",
+    "tenants.EntitlementsGranted.",
     "users.ProfileCreated.",
     "users.UserErasureDelayed.",
     "users.UserErased.",
@@ -28,9 +32,9 @@ const NO_NEWS: [&str; 6] = [
 const DETAILS: [&str; 6] = ["roles", "fields", "key", "feature", "resource", "method"];
 
 /// What is said of an event: of who did it, then of whom it happened to. `{}` stands for the detail.
-const WORDS: [(&str, &str, &str); 20] = [
+const WORDS: [(&str, &str, &str); 24] = [
     ("identity.UserRegistered", "invited a colleague", "was registered"),
-    ("identity.LinkRequested", "had a link mailed", "was mailed a link"),
+    ("identity.LinkRequested", "", "was mailed a link"),
     ("identity.UserActivated", "joined", "joined"),
     ("identity.UserAuthenticated", "signed in", "signed in"),
     ("identity.RoleAssigned", "gave a colleague the roles: {}", "was given the roles: {}"),
@@ -47,6 +51,10 @@ const WORDS: [(&str, &str, &str); 20] = [
     ("users.ProfileFieldsDefined", "changed which fields profiles have", ""),
     ("users.PreferenceDeclared", "declared the preference {}", ""),
     ("users.PreferenceWithdrawn", "withdrew the preference {}", ""),
+    ("identity.PermissionGranted", "changed what a role may", ""),
+    ("identity.RoleDeleted", "deleted a role", ""),
+    ("notifications.TemplateUpdated", "changed a template of messages: {}", ""),
+    ("notifications.ChannelUpdated", "changed a channel for messages", ""),
     ("tenants.FeatureEnabled", "switched the feature {}", ""),
     ("tenants.ResourceQuotaUpdated", "changed the limit of {}", ""),
 ];

@@ -32,6 +32,8 @@ async fn things(owner: &Person<'_>) -> BTreeMap<&'static str, String> {
         ("role", made("/v1/roles", json!({ "name": "Theirs" }), "/role").await),
         ("user", user),
         ("session", session),
+        // What no page of one's own can do either.
+        ("act", "nothing".to_owned()),
         ("key", made("/v1/api-keys", key, "/id").await),
         ("channel", made("/v1/channels/webhooks", webhook, "/channel/id").await),
         ("batch", made("/v1/notification-batches", batch, "/id").await),

@@ -14,6 +14,9 @@ use kernel::{Problem, ProblemKind, context::Body};
 
 use crate::http_forms::page;
 
+/// Colours, type and controls, which these pages share with those of the console.
+const TOKENS: &str = include_str!("../../../../console/templates/tokens.css");
+
 pub(crate) type Answer = Result<Response<Body>, Problem>;
 
 /// One field of a form, with what is wrong with it.

@@ -1,0 +1,145 @@
+//! The pages in a real browser: nothing that axe-core finds, nothing too wide for a telephone, no script needed.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where something is not as it must be")]
+
+mod site;
+
+use std::{
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use site::{Person, Site, mailpit, unique, until};
+
+const PASSWORD: &str = "correct horse battery";
+
+async fn claimed(site: &Site) -> Person<'_> {
+    let token = site.claim.clone().unwrap();
+    let fields = [("token", token.as_str()), ("name", "Olga"), ("email", "olga@ops.example"), ("password", PASSWORD)];
+    let (_, cookie) = site.visitor("localhost").form("/claim", &fields).await;
+    site.visitor("localhost").with_cookie(&cookie.unwrap())
+}
+
+/// A company with some life in it, and its owner.
+async fn company<'a>(site: &'a Site, slug: &str) -> Person<'a> {
+    let email = unique("ada");
+    let asked = json!({ "company": "Analytical Engines & Co.", "slug": slug, "name": "Ada Lovelace", "email": email });
+    site.visitor("localhost").does("POST", "/v1/sign-up", asked).await;
+    let owner = site.visitor(&format!("{slug}.localhost")).follows(&site.link_for(&email).await, PASSWORD).await;
+    until("a profile", async || (owner.send("GET", "/v1/me", Value::Null).await.0 == StatusCode::OK).then_some(()))
+        .await;
+    for (name, role) in [("Grace Hopper", "admin"), ("Adele Goldberg", "member"), ("Mary Kenneth Keller", "member")] {
+        let email = unique(&name.split_whitespace().next().unwrap().to_lowercase());
+        owner.does("POST", "/v1/invitations", json!({ "email": email, "name": name, "role": role })).await;
+    }
+    owner.does("PUT", "/v1/features/new-search", json!({ "enabled": true, "percentage": 25 })).await;
+    owner.does("PUT", "/v1/features/dark-mode", json!({ "enabled": false })).await;
+    let key = json!({ "name": "Nightly report", "permissions": ["users.profile.read"], "days": 90 });
+    owner.does("POST", "/v1/api-keys", key).await;
+    owner.does("POST", "/v1/events", json!({ "events": [{ "id": "e-1", "name": "report.opened" }] })).await;
+    until("the colleagues", async || {
+        let people = owner.does("GET", "/v1/users", Value::Null).await;
+        (people["items"].as_array().unwrap().len() == 4).then_some(())
+    })
+    .await;
+    owner
+}
+
+/// What the browser says of pages.
+async fn looked_at(modules: String, pages: Value) -> Value {
+    let run = move || {
+        let mut command = Command::new("node");
+        command.arg(Path::new(&modules).join("check.mjs")).current_dir(&modules);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let shots = std::env::var("FREEHOLD_TEST_SHOTS").ok();
+        let asked = json!({ "pages": pages, "shots": shots }).to_string();
+        child.stdin.take().unwrap().write_all(asked.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let output = tokio::task::spawn_blocking(run).await.unwrap();
+    assert!(output.status.success());
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_is_for_everyone() {
+    let (Some(mail), Some(modules)) = (mailpit(), store::contract::server("FREEHOLD_TEST_BROWSER")) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::start(&folder.path().join("data"), None, mail).await;
+    let operator = claimed(&site).await;
+    let owner = company(&site, "acme").await;
+    let people = owner.does("GET", "/v1/users?search=grace", Value::Null).await;
+    let grace = people["items"][0]["id"].as_str().unwrap().to_owned();
+    let tenants = operator.does("GET", "/v1/tenants", Value::Null).await;
+    let tenant = tenants["items"][0]["id"].as_str().unwrap().to_owned();
+    let page = |name: &str, of: &Person<'_>, path: &str, cookie: Option<String>| json!({ "name": name, "url": site.at(&of.host, path), "cookie": cookie });
+    let (as_owner, as_operator) = (Some(owner.credential()), Some(operator.credential()));
+    let pages = json!([
+        page("sign-in", &owner, "/sign-in", None),
+        page("recover", &owner, "/recover", None),
+        page("operator-sign-in", &operator, "/operator/sign-in", None),
+        page("home", &owner, "/home?said=saved", as_owner.clone()),
+        page("people", &owner, "/people", as_owner.clone()),
+        page("nobody", &owner, "/people?search=zz", as_owner.clone()),
+        page("person", &owner, &format!("/people/{grace}"), as_owner.clone()),
+        page("settings", &owner, "/settings", as_owner),
+        page("operator", &operator, "/operator", as_operator.clone()),
+        page("tenant", &operator, &format!("/operator/tenants/{tenant}"), as_operator),
+    ]);
+    let told = looked_at(modules, pages).await;
+    assert_eq!(told["found"], json!([]), "{told:#}");
+    assert_eq!(told["looked"], 40);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_runs_the_company_by_its_pages() {
+    let Some(mail) = mailpit() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::start(&folder.path().join("data"), None, mail).await;
+    let operator = claimed(&site).await;
+    let owner = company(&site, "acme").await;
+    let text =
+        async |who: &Person<'_>, path: &str| who.request("GET", path).send().await.unwrap().text().await.unwrap();
+    let tenant = operator.does("GET", "/v1/tenants", Value::Null).await["items"][0]["id"].as_str().unwrap().to_owned();
+    let path = format!("/operator/tenants/{tenant}");
+    let (saved, _) = operator.form(&format!("{path}/seats"), &[("limit", "20")]).await;
+    assert_eq!(saved.status(), StatusCode::SEE_OTHER);
+    assert!(text(&owner, "/people").await.contains("4 of 20 seats"));
+    // What is refused is told on the page, with what to do.
+    let taken = unique("twice");
+    let invite = [("email", taken.as_str()), ("name", "Twice <b>"), ("role", "member")];
+    assert_eq!(owner.form("/people/invite", &invite).await.0.status(), StatusCode::SEE_OTHER);
+    let (again, _) = owner.form("/people/invite", &invite).await;
+    assert_eq!(again.status(), StatusCode::CONFLICT);
+    let page = again.text().await.unwrap();
+    assert!(page.contains("role=\"alert\"") && page.contains("already in use"), "{page}");
+    until("the new colleague, whose name is no markup", async || {
+        let page = text(&owner, "/people").await;
+        (page.contains("Twice &#60;b&#62;") && !page.contains("Twice <b>")).then_some(())
+    })
+    .await;
+    let (saved, _) = owner.form("/home/profile", &[("name", "Ada King"), ("theme", "dark")]).await;
+    assert_eq!(saved.headers()["location"], "/home?said=saved");
+    let home = text(&owner, "/home?said=saved").await;
+    assert!(home.contains("data-theme=\"dark\"") && home.contains("Ada King") && home.contains("role=\"status\""));
+    let (made, _) =
+        owner.form("/settings/key", &[("name", "CI"), ("permission", "users.profile.read"), ("days", "9")]).await;
+    assert!(made.text().await.unwrap().contains("fhk_"), "a key is shown once");
+    assert!(!text(&owner, "/settings").await.contains("fhk_"));
+    // A company is erased only by whoever types its name.
+    let (slip, _) = operator.form(&format!("{path}/erase"), &[("confirm", "acne")]).await;
+    assert_eq!(slip.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let (done, _) = operator.form(&format!("{path}/suspend"), &[("reason", "unpaid")]).await;
+    assert_eq!(done.status(), StatusCode::SEE_OTHER);
+    assert!(text(&operator, &format!("{path}?said=suspended")).await.contains("unpaid"));
+    // Nobody else comes in by these addresses.
+    let stranger = site.visitor("acme.localhost");
+    for path in ["/home", "/people", "/settings"] {
+        let answer = site.visitor("localhost").elsewhere("acme.localhost").request("GET", path).send().await.unwrap();
+        assert!(!answer.text().await.unwrap().contains("Ada"), "{path}");
+    }
+    let (refused, _) = stranger.form("/people/invite", &invite).await;
+    assert!(!refused.status().is_success() && refused.status() != StatusCode::SEE_OTHER);
+}
