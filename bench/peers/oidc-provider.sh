@@ -16,7 +16,8 @@ const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const jwk = { ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: 'ES256' };
 const issuer = `http://127.0.0.1:${port}`;
 const provider = new Provider(issuer, {
-  clients: [{ client_id: 'bench', client_secret: 'secret', grant_types: ['client_credentials'], redirect_uris: [], response_types: [] }],
+  clients: [{ client_id: 'bench', client_secret: 'secret', grant_types: ['client_credentials'], redirect_uris: [], response_types: [],
+    id_token_signed_response_alg: 'ES256' }],
   jwks: { keys: [jwk] },
   features: {
     clientCredentials: { enabled: true }, introspection: { enabled: true }, devInteractions: { enabled: false },

@@ -39,7 +39,11 @@ pub(crate) fn group_commit(lasts: Duration) -> Result<f64> {
     Ok(f64::from(groups) * f64::from(GROUP) / begun.elapsed().as_secs_f64())
 }
 
-/// Events a second in batches of 100, each batch one transaction that leaves out those whose id it knows.
+/// Batches that one flush holds: as many as there are senders.
+const BATCHES: u32 = 16;
+
+/// Events a second in batches of 100, as many batches in a transaction as wait at once, each event left out whose id is
+/// known.
 pub(crate) fn batches(lasts: Duration) -> Result<f64> {
     let folder = tempfile::tempdir()?;
     let mut store = Connection::open(folder.path().join("raw.sqlite"))?;
@@ -52,7 +56,7 @@ pub(crate) fn batches(lasts: Duration) -> Result<f64> {
         let all = store.transaction()?;
         {
             let mut add = all.prepare_cached("INSERT OR IGNORE INTO fact VALUES (?1, ?2, ?3, ?4)")?;
-            for _ in 0..100 {
+            for _ in 0..BATCHES * 100 {
                 let id = ring::digest::digest(&ring::digest::SHA256, &count.to_be_bytes());
                 add.execute((id.as_ref(), count, "report.opened", id.as_ref()))?;
                 count += 1;

@@ -104,7 +104,7 @@ fn raw(report: &mut Report) -> Result<()> {
     let commits = format!("{:.0}/s", report.raw_commits);
     report.figure("the limit: raw SQLite, durable, 64 commits of two rows a flush", &commits, "", None);
     let batches = format!("{:.0}/s", report.raw_batches);
-    report.figure("the limit: raw SQLite, durable, 100 events a flush", &batches, "", None);
+    report.figure("the limit: raw SQLite, durable, 16 batches of 100 events a flush", &batches, "", None);
     Ok(())
 }
 

@@ -81,7 +81,8 @@ impl Report {
                 [row.name, cpu, rate, p50, p99, target, self.mark(met)]
             }
             Err(error) => {
-                let reason: String = format!("skipped: {error:#}").replace(['|', '\n'], " ");
+                let reason: String =
+                    format!("skipped: {error:#}").replace(['|', '\n'], " ").chars().take(160).collect();
                 let wanted = row.wanted();
                 [row.name, String::new(), String::new(), String::new(), String::new(), wanted, reason]
             }

@@ -157,12 +157,12 @@ pub(crate) fn check(place: &'static str, filters: &[Filter]) -> Result<(), Facts
     for filter in filters {
         let refused = |detail: &str| Err(FactsError::invalid(place, format!("{}: {detail}", filter.field)));
         match (&filter.field, &filter.test) {
-            (Field::Value, Test::Between { at_least, below }) => {
-                if [at_least, below].into_iter().flatten().any(|bound| !bound.is_finite()) {
-                    return refused("expected finite numbers");
-                }
+            (Field::Value, Test::Between { at_least, below })
+                if [at_least, below].into_iter().flatten().any(|bound| !bound.is_finite()) =>
+            {
+                return refused("expected finite numbers");
             }
-            (Field::Value, Test::Present) | (_, Test::Present) => {}
+            (Field::Value, Test::Between { .. }) | (_, Test::Present) => {}
             (Field::Value, _) => return refused("a number has a test of `between`"),
             (_, Test::Between { .. }) => return refused("only a value has a test of `between`"),
             (Field::Person, Test::Prefix(_)) => return refused("how a pseudonym begins says nothing"),
