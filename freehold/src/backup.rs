@@ -8,6 +8,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -79,7 +80,6 @@ fn sha256(file: &Path) -> Result<String> {
 
 /// Nobody but its owner can look into what is made here.
 fn private(folder: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     Ok(fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?)
 }
@@ -164,7 +164,6 @@ fn place(asked: &Restore, manifest: &Manifest, into: &Path) -> Result<()> {
         let from = asked.keys.join(name);
         fs::copy(&from, into.join(name)).with_context(|| format!("cannot copy {}", from.display()))?;
     }
-    use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(into.join(KEYRING), fs::Permissions::from_mode(0o600))?;
     backup::check(&into.join(STORE))?;
     let found = backup::digest(&into.join(STORE))?;

@@ -1,10 +1,5 @@
 //! The journey of a first customer, through the real program over real HTTP and real mail.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test stops where something is not as it must be"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where something is not as it must be")]
 
 mod foreign;
 mod site;

@@ -68,7 +68,7 @@ async fn sessions_end_together(owner: &Person<'_>) {
     kim.refused("POST", "/v1/me/prove", json!({ "password": "not my password" }), "identity.proof_refused").await;
     kim.refused("POST", "/v1/me/prove", json!({ "code": "123456" }), "identity.code_refused").await;
     kim.does("POST", "/v1/me/prove", json!({ "password": PASSWORD })).await;
-    for weak in ["short", "passwordpassword", &format!("{email}"), "123456789012345"] {
+    for weak in ["short", "passwordpassword", &email.clone(), "123456789012345"] {
         kim.refused("PUT", "/v1/me/password", json!({ "password": weak }), "invalid_request").await;
     }
     kim.does("PUT", "/v1/me/password", json!({ "password": "a new one, long enough" })).await;

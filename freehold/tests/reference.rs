@@ -1,11 +1,6 @@
 //! What explains the program to others is true of it: the document, the pages of `/docs`, a page for each problem, and the
 //! schemas of the events that it really writes.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test stops where something is not as it must be"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where something is not as it must be")]
 
 mod site;
 

@@ -32,10 +32,13 @@ impl Gateway {
             return known;
         }
         let read = self.ground.calls.call(ReadOrigins {}, &self.own(Scope::Tenant(tenant))).await;
-        let read = Arc::new(read.map(|view| view.origins).unwrap_or_else(|problem| {
-            tracing::warn!(?problem, "the allowed origins of a tenant cannot be read: none is allowed");
-            Vec::new()
-        }));
+        let read = Arc::new(read.map_or_else(
+            |problem| {
+                tracing::warn!(?problem, "the allowed origins of a tenant cannot be read: none is allowed");
+                Vec::new()
+            },
+            |view| view.origins,
+        ));
         self.known.origins.0.insert(tenant, Arc::clone(&read)).await;
         read
     }

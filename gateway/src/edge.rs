@@ -148,7 +148,7 @@ impl Gateway {
         let operation = response.extensions().get::<Served>().map_or("none", |served| &served.0);
         let (status, took) = (response.status(), visit.begun.elapsed());
         self.ground.metrics.answered(operation, status, took);
-        if let Some(verdict) = visit.verdict().filter(|verdict| verdict.refuses()) {
+        if let Some(verdict) = visit.verdict().filter(super::limits::Verdict::refuses) {
             self.ground.metrics.limited(verdict.class);
         }
         // Field names of the Elastic Common Schema. No path and no address: both can tell of a person.

@@ -185,10 +185,8 @@ async fn connection(
     let service = service_fn(move |request: http::Request<Incoming>| {
         speaks.store(true, Ordering::Relaxed);
         let (gateway, router) = (Arc::clone(&gateway), router.clone());
-        let request = request.map(|body| match body.is_end_stream() {
-            true => Body::empty(),
-            false => Body::new(Paced::new(body, pause)),
-        });
+        let request =
+            request.map(|body| if body.is_end_stream() { Body::empty() } else { Body::new(Paced::new(body, pause)) });
         async move { Ok::<_, Infallible>(gateway.pass(peer, request, &router).await) }
     });
     let served = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);

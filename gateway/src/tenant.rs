@@ -34,10 +34,9 @@ pub(crate) fn by_host<'a>(host: &'a str, own: &str) -> Result<Named<'a>, Problem
     }
     match host.strip_suffix(own).and_then(|rest| rest.strip_suffix('.')) {
         Some(slug) if !slug.contains('.') => Ok(Named::Slug(slug)),
-        // A subdomain of a subdomain is nobody's, and no domain can be claimed below the installation's own.
-        Some(_) => Err(Problem::not_found("tenant")),
         None if host.contains('.') => Ok(Named::Domain(host)),
-        None => Err(Problem::not_found("tenant")),
+        // A subdomain of a subdomain is nobody's, and no domain can be claimed below the installation's own.
+        Some(_) | None => Err(Problem::not_found("tenant")),
     }
 }
 

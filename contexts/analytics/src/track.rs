@@ -195,12 +195,12 @@ impl Handle<TrackEvents> for Analytics {
                 (Caller::Visitor, _) => return Err(cx.refusal(may::RECORD.name())),
                 (_, user) => user,
             };
-            if !known.contains_key(&user) {
+            if let std::collections::btree_map::Entry::Vacant(e) = known.entry(user) {
                 let whose = match user {
                     Some(user) => Whose::Person(user, self.pseudonym(&cx, user).await?),
                     None => Whose::Program(cx.caller().to_string()),
                 };
-                known.insert(user, whose);
+                e.insert(whose);
             }
             if let Some(whose) = known.get(&user) {
                 facts.push(fact(place, event, it.session.as_deref(), whose, &cx)?);

@@ -1,4 +1,5 @@
 //! Metrics, reports and dashboards: made, run, watched, looked at.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where something is not as it must be")]
 
 mod fixture;
 

@@ -110,7 +110,7 @@ impl From<&Branding> for BrandingView {
 impl Handle<ReadBranding> for Tenants {
     async fn handle(&self, _: ReadBranding, cx: Granted<ReadBranding>) -> Result<BrandingView, Problem> {
         let found = self.store.at(&cx).try_load::<Branding>(&"branding".to_owned()).await?;
-        Ok(found.map(|it| (&*it).into()).unwrap_or_else(|| (&Branding::default()).into()))
+        Ok(found.map_or_else(|| (&Branding::default()).into(), |it| (&*it).into()))
     }
 }
 
@@ -289,7 +289,7 @@ impl From<&Preferences> for SettingsView {
 impl Handle<ReadSettings> for Tenants {
     async fn handle(&self, _: ReadSettings, cx: Granted<ReadSettings>) -> Result<SettingsView, Problem> {
         let found = self.store.at(&cx).try_load::<Preferences>(&"settings".to_owned()).await?;
-        Ok(found.map(|it| (&*it).into()).unwrap_or_else(|| (&Preferences::default()).into()))
+        Ok(found.map_or_else(|| (&Preferences::default()).into(), |it| (&*it).into()))
     }
 }
 

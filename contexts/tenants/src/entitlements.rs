@@ -160,7 +160,7 @@ mod tests {
     fn overrides_are_bounded_and_those_that_ended_go() {
         let mut it = Entitlements::default();
         let start = Timestamp::UNIX_EPOCH;
-        let later = start + std::time::Duration::from_secs(60);
+        let later = start + std::time::Duration::from_mins(1);
         let over = |until| Some(Override { value: json!(true), until, reason: "trying".parse().unwrap() });
         for number in 0..MOST_OVERRIDES {
             it.set(&key(&format!("f{number}")), over(Some(later)), start).unwrap();

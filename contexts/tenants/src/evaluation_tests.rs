@@ -22,7 +22,7 @@ fn amount(limit: u64) -> Definition {
 
 fn given(over: &[(&str, Value)], grants: &[(&str, &str, Value)]) -> Entitlements {
     let mut it = Entitlements::default();
-    let later = Timestamp::UNIX_EPOCH + std::time::Duration::from_secs(60);
+    let later = Timestamp::UNIX_EPOCH + std::time::Duration::from_mins(1);
     for (feature, value) in over {
         let over = Override { value: value.clone(), until: Some(later), reason: "they asked".parse().unwrap() };
         it.set(&key(feature), Some(over), Timestamp::UNIX_EPOCH).unwrap();

@@ -84,9 +84,9 @@ impl Choice {
             let expected = "expected values of one type: all true or false, texts, numbers, or objects";
             return Err(Problem::invalid_field("/variants", expected));
         }
-        let named = |at: &str, name: &Key| match self.variants.contains_key(name) {
-            true => Ok(()),
-            false => Err(Problem::invalid_field(at, "expected the name of one of the variants")),
+        let named = |at: &str, name: &Key| {
+            let known = self.variants.contains_key(name).then_some(());
+            known.ok_or_else(|| Problem::invalid_field(at, "expected the name of one of the variants"))
         };
         named("/default", &self.default)?;
         named("/off", &self.off)?;

@@ -117,7 +117,7 @@ impl Tenants {
         let mut page = Page { limit: 200, ..Page::default() };
         while all.len() < MOST_FEATURES {
             let listed = store.list::<Feature<P>>("all", "", &page).await?;
-            all.extend(listed.items.into_iter().map(|it| it.into_inner()).map(|it| (it.key, it.definition)));
+            all.extend(listed.items.into_iter().map(store::Loaded::into_inner).map(|it| (it.key, it.definition)));
             page.after = listed.next;
             if page.after.is_none() {
                 break;
@@ -158,7 +158,7 @@ impl Tenants {
         let inside = self.services.cx("tenants", cx.scope());
         let own = self.defined::<Own>(&inside).await?;
         let given = self.store.at(&inside).try_load::<Entitlements>(&Entitlements::ID.to_owned()).await?;
-        let given = given.map(|it| it.into_inner()).unwrap_or_default();
+        let given = given.map(store::Loaded::into_inner).unwrap_or_default();
         let set = Arc::new(FlagSet::build(tenant, own, &common.what, &given, inside.now()));
         self.flags.sets.insert(tenant, Arc::new(Read { what: Arc::clone(&set), at, changes }));
         Ok(set)

@@ -182,7 +182,7 @@ impl Tenants {
     pub(crate) async fn quota_view(&self, cx: &Cx, resource: &Key) -> Result<QuotaView, Problem> {
         let allowance = self.allowance(cx, resource).await?;
         let known = self.store.at(cx).try_load::<ResourceQuota>(resource).await?;
-        let mut quota = known.map_or_else(|| ResourceQuota::new(resource.clone()), |it| it.into_inner());
+        let mut quota = known.map_or_else(|| ResourceQuota::new(resource.clone()), store::Loaded::into_inner);
         quota.pass(allowance, cx.real_now(), cx.now());
         Ok(quota.view(allowance))
     }

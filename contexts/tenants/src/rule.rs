@@ -177,6 +177,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
+    #[expect(clippy::needless_pass_by_value, reason = "values are written where they are asked about")]
     fn holds(attribute: &str, op: &str, value: Value, found: Value) -> bool {
         let test: Test = serde_json::from_value(json!({ "attribute": attribute, "op": op, "value": value })).unwrap();
         test.check("").unwrap();

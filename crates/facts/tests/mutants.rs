@@ -91,7 +91,9 @@ impl Facts for Broken {
     async fn answer(&self, scope: Scope, mut queries: Vec<Query>) -> Result<Vec<Vec<Row>>, FactsError> {
         freehold_facts::checked(&queries)?;
         let scope = if self.has(Fault::MixesScopes) { Scope::Platform } else { scope };
-        queries.iter_mut().for_each(|query| self.spoil(query));
+        for query in &mut queries {
+            self.spoil(query);
+        }
         if self.has(Fault::HoldsAnyNumberOfRows) && queries.iter().any(|it| it.limit == 1_000) {
             let told = self.0.answer(scope, queries.clone()).await;
             return Ok(told.unwrap_or_else(|_| vec![Vec::new(); queries.len()]));
@@ -113,7 +115,9 @@ impl Facts for Broken {
         }
         let mut told = self.0.funnel(scope, funnel).await?;
         if self.has(Fault::FunnelsAcrossPersons) {
-            told.iter_mut().for_each(|reached| reached.people = reached.people.min(1));
+            for reached in &mut told {
+                reached.people = reached.people.min(1);
+            }
         }
         Ok(told)
     }

@@ -124,7 +124,9 @@ impl Persons {
         self.sorted = self.few.len().max(32);
         // Numbers take 32 bits each, and a set of all takes one bit for each up to the largest.
         if self.few.last().is_some_and(|largest| self.few.len() * 32 > *largest as usize) {
-            std::mem::take(&mut self.few).into_iter().for_each(|person| self.set(person));
+            for person in std::mem::take(&mut self.few) {
+                self.set(person);
+            }
         }
     }
 
@@ -132,7 +134,9 @@ impl Persons {
         if self.many.len() < other.many.len() {
             let few = std::mem::take(&mut self.few);
             self.many.resize(other.many.len(), 0);
-            few.into_iter().for_each(|person| self.set(person));
+            for person in few {
+                self.set(person);
+            }
         }
         self.many.iter_mut().zip(&other.many).for_each(|(word, other)| *word |= other);
         other.few.iter().for_each(|person| self.add(*person));
@@ -233,7 +237,9 @@ mod tests {
             let mut all = Persons::default();
             for part in &parts {
                 let mut persons = Persons::default();
-                part.iter().for_each(|person| persons.add(*person));
+                for person in part {
+                    persons.add(*person);
+                }
                 prop_assert_eq!(persons.count(), part.iter().collect::<BTreeSet<_>>().len());
                 all.merge(&persons);
             }

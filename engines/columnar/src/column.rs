@@ -36,6 +36,7 @@ pub(crate) enum Fault {
 
 /// A column of texts: the different ones, and for each fact the number of its own.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_field_names, reason = "the texts of a column of texts")]
 pub(crate) struct Texts {
     pub(crate) texts: Vec<String>,
     pub(crate) of: Vec<u32>,

@@ -21,6 +21,7 @@ const NEVER: i64 = i64::MIN;
 type Event = (i64, u32, u16);
 
 /// How far persons came.
+#[expect(clippy::struct_field_names, reason = "the ways of all persons, which is what it is about")]
 struct Ways {
     steps: usize,
     window: i64,
@@ -46,7 +47,9 @@ pub(crate) fn answer(db: &Connection, scope: Scope, funnel: &Funnel) -> Result<V
             continue;
         }
         let mut parts = Parts { instants: true, persons: true, ..Parts::default() };
-        asking.iter().for_each(|(_, mask)| mask.needs(&head, &mut parts));
+        for (_, mask) in &asking {
+            mask.needs(&head, &mut parts);
+        }
         let batch = head.read(&db, &parts)?;
         let passing: Vec<_> = asking.iter().map(|(step, mask)| (1_u16 << step, mask.passing(&head, &batch))).collect();
         for (place, (at, person)) in batch.instants.iter().zip(&batch.persons).enumerate() {

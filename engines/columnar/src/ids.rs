@@ -159,7 +159,9 @@ fn write(db: &Connection, scope: i64, generation: i64, sorted: &[i64]) -> Result
     for page in sorted.chunks(PAGE) {
         let bytes: Vec<u8> = page.iter().flat_map(|id| id.to_le_bytes()).collect();
         put.execute(params![no, page.first(), bytes])?;
-        page.iter().for_each(|id| filter.add(*id));
+        for id in page {
+            filter.add(*id);
+        }
     }
     Ok(Run { no, generation, ids: sorted.len(), filter })
 }

@@ -24,12 +24,15 @@ fn tier(facts: usize) -> u32 {
     (facts / 32).max(1).ilog(8)
 }
 
+/// The number of a segment, and how many facts it has.
+type Sort = Vec<(i64, usize)>;
+
 /// Merges segments of a scope where there are enough of one sort; tells whether there were.
 pub(crate) fn step(db: &Connection, scope: i64) -> Result<bool, Fault> {
     let mut read =
         db.prepare_cached("SELECT no, name, facts FROM segments WHERE scope = ? AND facts < ? ORDER BY no")?;
     let found = read.query_map(params![scope, FULL], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    let mut sorts: BTreeMap<(u32, Option<String>), Vec<(i64, usize)>> = BTreeMap::new();
+    let mut sorts: BTreeMap<(u32, Option<String>), Sort> = BTreeMap::new();
     for found in found {
         let (no, name, facts): (i64, Option<String>, usize) = found?;
         sorts.entry((tier(facts), name)).or_default().push((no, facts));

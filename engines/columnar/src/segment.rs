@@ -24,6 +24,7 @@ pub(crate) struct Head {
 
 /// Which columns are read.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each column")]
 pub(crate) struct Parts {
     pub(crate) instants: bool,
     pub(crate) values: bool,

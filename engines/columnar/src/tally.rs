@@ -59,7 +59,9 @@ pub(crate) fn answer(
     for head in Head::within(&db, scope, from, until)? {
         let mut parts = Parts::default();
         let mut asking: Vec<_> = tallies.iter_mut().filter(|it| it.mask.may_pass(&head)).collect();
-        asking.iter().for_each(|it| it.needs(&head, &mut parts));
+        for it in &asking {
+            it.needs(&head, &mut parts);
+        }
         if asking.is_empty() {
             continue;
         }

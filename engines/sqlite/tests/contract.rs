@@ -1,4 +1,5 @@
 //! The contract suites on SQLite: store and log in one file.
+#![expect(clippy::unwrap_used, reason = "a test stops where something is not as it must be")]
 
 use std::sync::{
     Arc,

@@ -1,5 +1,12 @@
 //! What one company owns, tried by another: every route of the interface that names a thing, with a foreign one.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test stops where something is not as it must be"
+)]
+
 use std::collections::BTreeMap;
 
 use reqwest::StatusCode;

@@ -1,5 +1,6 @@
 //! An installation under test: the real program on a free port, with a folder of its own, and people at their browsers.
 #![allow(dead_code, reason = "each test uses its part")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where something is not as it must be")]
 
 use std::{
     io::{BufRead, BufReader},

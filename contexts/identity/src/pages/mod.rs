@@ -15,7 +15,7 @@ use kernel::{Problem, ProblemKind, context::Body};
 use crate::http_forms::page;
 
 /// Colours, type and controls, which these pages share with those of the console.
-const TOKENS: &str = include_str!("../../../../console/templates/tokens.css");
+pub(crate) const TOKENS: &str = include_str!("../../../../console/templates/tokens.css");
 
 pub(crate) type Answer = Result<Response<Body>, Problem>;
 
