@@ -285,6 +285,12 @@ async fn a_person_opts_out_by_one_click_and_is_told_why_nothing_comes() {
     owner.refused("PATCH", &path, json!({ "read": true }), "not_found").await;
     member.does("PATCH", &path, json!({ "read": true })).await;
     reaches(&owner, &silent, "inbox", "delivered").await;
+    let told = [
+        "notifications.TemplateUpdated.v1",
+        "notifications.ChannelUpdated.v1",
+        "notifications.NotificationPreferenceChanged.v1",
+    ];
+    owner.told(&told).await;
 }
 
 /// Reads a stream until it holds these words; nothing once it is over. One that must be given up is an error.

@@ -287,6 +287,7 @@ async fn people_and_what_they_may_do() {
     let account = ada.request("GET", "/account").send().await.unwrap().text().await.unwrap();
     assert!(account.contains("Sign out everywhere") && account.contains(&acme_email));
     an_owner_stays(&ada, &ada_id).await;
+    ada.told(&["identity.RoleDeleted.v1", "identity.PermissionGranted.v1", "identity.MFADisabled.v1"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

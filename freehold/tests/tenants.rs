@@ -294,6 +294,7 @@ async fn what_a_tenant_may_use() {
     entitlements(&operator, &id, &owner).await;
     let token = ofrep(&owner).await;
     their_client(&owner, token).await;
+    owner.told(&["tenants.EntitlementsGranted.v1", "tenants.FeatureOverridden.v1", "tenants.QuotaWarning.v1"]).await;
 }
 
 /// A web server that answers everything alike.

@@ -112,6 +112,9 @@ async fn a_company_knows_its_people_as_they_and_it_let_each_other() {
     preferences(&ada, &grace).await;
     activity(&ada, &grace).await;
     export(&ada, &grace).await;
+    ada.browser
+        .told(&["users.ProfileFieldsDefined.v1", "users.PreferenceDeclared.v1", "users.PreferenceWithdrawn.v1"])
+        .await;
 }
 
 async fn deactivated(ada: &Colleague<'_>, grace: &Colleague<'_>) {

@@ -113,8 +113,8 @@ impl Verdict {
 
     /// The refusal, for those who answer with problems.
     pub(crate) fn problem(&self) -> Problem {
-        Problem::new(ProblemKind::Limited, CODE, DETAIL)
-            .hint(HINT)
+        Problem::new(ProblemKind::Limited, "rate_limited", "too many requests in a short time")
+            .hint("wait as long as Retry-After says, then send fewer at once")
             .retry_after(u32::try_from(self.wait()).unwrap_or(u32::MAX))
     }
 

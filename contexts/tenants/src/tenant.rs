@@ -49,10 +49,6 @@ pub(crate) struct Tenant {
     since: Timestamp,
 }
 
-fn conflict(code: &'static str, detail: &'static str, hint: &'static str) -> Problem {
-    Problem::new(ProblemKind::Conflict, code, detail).hint(hint)
-}
-
 /// What a rule says when all is already as it was asked for.
 fn nothing() -> Vec<AnyEvent> {
     Vec::new()
@@ -119,11 +115,12 @@ impl Tenant {
         match self.stage {
             Stage::Erased => Err(Problem::new(ProblemKind::Gone, "tenants.erased", "this tenant was erased for good")
                 .hint("nothing can bring it back; found a new one")),
-            Stage::Provisioning => Err(conflict(
+            Stage::Provisioning => Err(Problem::new(
+                ProblemKind::Conflict,
                 "tenants.being_provisioned",
                 "this tenant is still being set up",
-                "wait until it is, or erase it",
-            )),
+            )
+            .hint("wait until it is, or erase it")),
             Stage::Ready => Ok(()),
         }
     }
@@ -143,7 +140,8 @@ impl Tenant {
     pub(crate) fn suspend(&mut self, reason: &Note, now: Timestamp) -> Result<Vec<AnyEvent>, Problem> {
         self.standing()?;
         if self.archived.is_some() {
-            return Err(conflict("tenants.archived", "this tenant is archived", "restore it first"));
+            return Err(Problem::new(ProblemKind::Conflict, "tenants.archived", "this tenant is archived")
+                .hint("restore it first"));
         }
         if self.suspended.as_ref().is_some_and(|it| it.reason == reason.as_str()) {
             return Ok(nothing());
@@ -156,11 +154,8 @@ impl Tenant {
     pub(crate) fn resume(&mut self, now: Timestamp) -> Result<Vec<AnyEvent>, Problem> {
         self.standing()?;
         if self.status() != TenantStatus::Suspended {
-            return Err(conflict(
-                "tenants.not_suspended",
-                "this tenant is not suspended",
-                "there is nothing to resume",
-            ));
+            return Err(Problem::new(ProblemKind::Conflict, "tenants.not_suspended", "this tenant is not suspended")
+                .hint("there is nothing to resume"));
         }
         (self.suspended, self.since) = (None, now);
         Ok(TenantResumed { tenant: self.id }.events())
@@ -178,7 +173,8 @@ impl Tenant {
     pub(crate) fn restore(&mut self, now: Timestamp) -> Result<Vec<AnyEvent>, Problem> {
         self.standing()?;
         if self.archived.take().is_none() {
-            return Err(conflict("tenants.not_archived", "this tenant is not archived", "there is nothing to restore"));
+            return Err(Problem::new(ProblemKind::Conflict, "tenants.not_archived", "this tenant is not archived")
+                .hint("there is nothing to restore"));
         }
         self.since = now;
         Ok(TenantRestored { tenant: self.id }.events())

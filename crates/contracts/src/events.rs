@@ -2,11 +2,21 @@
 
 use kernel::EventDecl;
 
-use crate::{analytics, entitlements, identity, notifications, tenants, users};
+use crate::{analytics, domains, entitlements, identity, notifications, oauth, tenants, users};
 
 /// All of them, by context and name.
 pub const ALL: &[EventDecl] = &[
+    EventDecl::of::<analytics::AnomalyDetected>(),
+    EventDecl::of::<analytics::DashboardViewed>(),
+    EventDecl::of::<analytics::ReportGenerated>(),
     EventDecl::of::<analytics::UserActivityRecorded>(),
+    EventDecl::of::<domains::DomainFailed>(),
+    EventDecl::of::<domains::DomainVerified>(),
+    EventDecl::of::<entitlements::EntitlementsGranted>(),
+    EventDecl::of::<entitlements::FeatureEnabled>(),
+    EventDecl::of::<entitlements::FeatureOverridden>(),
+    EventDecl::of::<entitlements::QuotaWarning>(),
+    EventDecl::of::<entitlements::ResourceQuotaUpdated>(),
     EventDecl::of::<identity::EmailChanged>(),
     EventDecl::of::<identity::InvitationRevoked>(),
     EventDecl::of::<identity::LinkRequested>(),
@@ -28,17 +38,24 @@ pub const ALL: &[EventDecl] = &[
     EventDecl::of::<notifications::NotificationRequested>(),
     EventDecl::of::<notifications::NotificationSent>(),
     EventDecl::of::<notifications::TemplateUpdated>(),
-    EventDecl::of::<entitlements::FeatureEnabled>(),
-    EventDecl::of::<entitlements::ResourceQuotaUpdated>(),
-    EventDecl::of::<tenants::TenantErased>(),
+    EventDecl::of::<oauth::ClientDeleted>(),
+    EventDecl::of::<oauth::ClientRegistered>(),
+    EventDecl::of::<oauth::ClientSecretsChanged>(),
+    EventDecl::of::<oauth::ClientUpdated>(),
+    EventDecl::of::<oauth::ConsentGiven>(),
+    EventDecl::of::<oauth::ConsentWithdrawn>(),
+    EventDecl::of::<oauth::SigningKeysRotated>(),
     EventDecl::of::<tenants::TenantProvisioned>(),
-    EventDecl::of::<tenants::TenantResumed>(),
-    EventDecl::of::<tenants::TenantSuspended>(),
     EventDecl::of::<users::PreferenceChanged>(),
+    EventDecl::of::<users::PreferenceDeclared>(),
+    EventDecl::of::<users::PreferenceWithdrawn>(),
     EventDecl::of::<users::ProfileCreated>(),
+    EventDecl::of::<users::ProfileFieldsDefined>(),
     EventDecl::of::<users::ProfileUpdated>(),
     EventDecl::of::<users::UserDeactivated>(),
     EventDecl::of::<users::UserErased>(),
+    EventDecl::of::<users::UserErasureCancelled>(),
+    EventDecl::of::<users::UserErasureDelayed>(),
     EventDecl::of::<users::UserErasureRequested>(),
     EventDecl::of::<users::UserReactivated>(),
 ];

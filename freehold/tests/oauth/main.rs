@@ -77,4 +77,19 @@ async fn programs_get_what_is_granted_and_no_more() {
     own::last_use(&acme).await;
     their_client(&acme).await;
     own::keys(&acme, &globex, &operator(&site).await).await;
+    let path = format!(
+        "/v1/clients/{}",
+        acme.owner.does("GET", "/v1/clients", Value::Null).await["items"][0]["client_id"].as_str().unwrap()
+    );
+    acme.owner.does("DELETE", &path, Value::Null).await;
+    let told = [
+        "identity.ClientRegistered.v1",
+        "identity.ClientUpdated.v1",
+        "identity.ClientSecretsChanged.v1",
+        "identity.ClientDeleted.v1",
+        "identity.ConsentGiven.v1",
+        "identity.ConsentWithdrawn.v1",
+        "identity.SigningKeysRotated.v1",
+    ];
+    acme.owner.told(&told).await;
 }

@@ -281,6 +281,18 @@ impl<'a> Person<'a> {
         assert_eq!(answer["code"], code, "{method} {path}: {status} {answer}");
     }
 
+    /// Waits until each of these events was told: every event of a tenant is a fact of its type.
+    pub(crate) async fn told(&self, types: &[&str]) {
+        for name in types {
+            let asked = serde_json::json!({ "measure": "count", "name": name });
+            until(&format!("the event {name}"), async || {
+                let rows = self.does("POST", "/v1/analytics/reports/query", asked.clone()).await;
+                rows[0]["value"].as_f64().filter(|count| *count >= 1.0)
+            })
+            .await;
+        }
+    }
+
     /// Sends a form; the answer and the cookie it sets.
     pub(crate) async fn form(&self, path: &str, fields: &[(&str, &str)]) -> (Response, Option<String>) {
         let answer = self.request("POST", path).form(fields).send().await.unwrap();

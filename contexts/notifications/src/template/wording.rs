@@ -169,7 +169,7 @@ impl Ready {
         let locale = locale.ok_or_else(|| Problem::internal("a template without a language"))?;
         self.parts_of(locale, around, &values).map_err(|(part, Fault(why))| {
             let detail = format!("the {part} of the template cannot be rendered with these variables: {why}");
-            Problem::new(ProblemKind::Refused, NOT_RENDERED, detail).hint("shorten what it is told")
+            Problem::new(ProblemKind::Refused, "notifications.not_rendered", detail).hint("shorten what it is told")
         })
     }
 }
