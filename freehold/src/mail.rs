@@ -15,7 +15,7 @@ impl Carrier for Console {
     async fn deliver(&self, message: &Message) -> Outcome {
         if let Target::Mail(address) = &message.to {
             // Not a log line: what is logged is kept, and a link is as good as a password.
-            println!("\n--- mail to {address} ---\n{}\n\n{}---", message.content.subject, message.content.text);
+            println!("\n--- mail to {address} ---\n{}\n\n{}\n---", message.content.subject, message.content.text);
         }
         Ok(()).into()
     }
