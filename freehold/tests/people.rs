@@ -215,6 +215,39 @@ async fn an_owner_stays(owner: &Person<'_>, owner_id: &str) {
     assert_eq!((done, refused), (1, 1), "{left:?} {right:?}");
 }
 
+async fn whoever_goes_has_nothing_left(owner: &Person<'_>, owner_id: &str) {
+    let (dana, email, id) = invited(owner, "Dana", "admin").await;
+    let visitor = owner.site.visitor(&owner.host);
+    until("the profile", async || (dana.send("GET", "/v1/me", Value::Null).await.0 == StatusCode::OK).then_some(()))
+        .await;
+    let path = format!("/v1/users/{owner_id}/deactivate");
+    dana.refused("POST", &path, json!({}), "permission_denied").await;
+    let asked = json!({ "name": "CI", "permissions": ["users.profile.read"], "days": 1 });
+    let key = dana.does("POST", "/v1/api-keys", asked).await["key"].as_str().unwrap().to_owned();
+    let program = visitor.clone().with_token(&key);
+    program.does("GET", "/v1/users", Value::Null).await;
+    owner.does("POST", &format!("/v1/users/{id}/deactivate"), json!({})).await;
+    is_out(&dana).await;
+    is_out(&program).await;
+    assert!(signs_in(&visitor, &email, PASSWORD).await.is_none());
+    owner.does("POST", &format!("/v1/users/{id}/reactivate"), json!({})).await;
+    let dana = until("that they can sign in again", async || signs_in(&visitor, &email, PASSWORD).await).await;
+    is_out(&program).await;
+    let exported = dana.does("GET", "/v1/me/export", Value::Null).await.to_string();
+    assert!(
+        exported.contains(&email.to_lowercase()) && !exported.contains("argon2") && !exported.contains("stamp"),
+        "{exported}"
+    );
+    owner.does("POST", &format!("/v1/users/{id}/erase"), json!({ "confirm": email })).await;
+    is_out(&dana).await;
+    // Nothing holds the address any more.
+    let asked = json!({ "email": email, "name": "Dana", "role": "member" });
+    until("that the address is free", async || {
+        (owner.send("POST", "/v1/invitations", asked.clone()).await.0 == StatusCode::OK).then_some(())
+    })
+    .await;
+}
+
 async fn moves(owner: &Person<'_>) {
     let (ida, old, _) = invited(owner, "Ida", "member").await;
     let (new, before, visitor) = (unique("ida"), ida.site.link_for(&old).await, ida.site.visitor(&ida.host));
@@ -286,6 +319,7 @@ async fn people_and_what_they_may_do() {
     pages(&site).await;
     let account = ada.request("GET", "/account").send().await.unwrap().text().await.unwrap();
     assert!(account.contains("Sign out everywhere") && account.contains(&acme_email));
+    whoever_goes_has_nothing_left(&ada, &ada_id).await;
     an_owner_stays(&ada, &ada_id).await;
     ada.told(&["identity.RoleDeleted.v1", "identity.PermissionGranted.v1", "identity.MFADisabled.v1"]).await;
 }

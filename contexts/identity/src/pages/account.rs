@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::Request;
 use kernel::{Caller, Cx, Problem};
 
-use super::{Answer, EMAIL, Field, NEW_PASSWORD, Troubles, for_form, get};
+use super::{Answer, Field, NEW_PASSWORD, Troubles, for_form, get};
 use crate::{
     Identity,
     factor::otpauth,
@@ -60,6 +60,7 @@ impl Outcome {
 
     pub(super) fn done(mut self, notice: &str, shown_once: Vec<String>) -> Self {
         (self.notice, self.shown_once) = (notice.to_owned(), shown_once);
+        self.sent.clear();
         self
     }
 
@@ -75,6 +76,7 @@ impl Outcome {
             let lines = self.shown_once.clone();
             sections.insert(0, Section { act: "once", heading: "Shown once", text, lines, ..Section::default() });
         }
+        super::focus(sections.iter_mut().flat_map(|section| &mut section.fields));
         let (trouble, notice) = (self.troubles.whole.as_str(), self.notice.as_str());
         page(self.troubles.status(), &Account { title, who, back, trouble, notice, sections })
     }
@@ -131,6 +133,7 @@ pub(super) fn factor_sections<'a>(
     }]
 }
 
+const NEW_EMAIL: Field<'static> = Field::new("email", "New e-mail address", "email", "email");
 const PROOF: Field<'static> = Field::new("password", "Your password", "password", "current-password");
 
 impl Identity {
@@ -157,7 +160,7 @@ impl Identity {
                 act: "email",
                 heading: "E-mail address",
                 text: moving.unwrap_or_else(|| "Both addresses get a link, and both must agree.".to_owned()),
-                fields: vec![outcome.field("email", EMAIL)],
+                fields: vec![outcome.field("email", NEW_EMAIL)],
                 button: "Change the address",
                 ..Section::default()
             });

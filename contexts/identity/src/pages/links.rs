@@ -39,7 +39,7 @@ impl Identity {
         };
         let hidden = vec![("ticket", get(sent, "ticket")), ("for", get(sent, "for"))];
         let fields = vec![NEW_PASSWORD.sent(sent, troubles)];
-        show(&Form { title, text, trouble: &troubles.whole, hidden, fields, act: "Go on" }, troubles.status())
+        show(Form { title, text, trouble: &troubles.whole, hidden, fields, act: "Go on" }, troubles.status())
     }
 
     pub(crate) async fn welcome_form(self: Arc<Self>, request: Request<Bytes>, cx: Cx) -> Answer {
@@ -82,7 +82,7 @@ impl Identity {
     fn recover_page(sent: &HashMap<String, String>, troubles: &Troubles, status: StatusCode) -> Answer {
         let (title, text) = ("New password", "You get a link by mail, if the address is known here.");
         let fields = vec![EMAIL.sent(sent, troubles)];
-        show(&Form { title, text, trouble: &troubles.whole, hidden: Vec::new(), fields, act: "Send the link" }, status)
+        show(Form { title, text, trouble: &troubles.whole, hidden: Vec::new(), fields, act: "Send the link" }, status)
     }
 
     pub(crate) async fn recover(self: Arc<Self>, request: Request<Bytes>, cx: Cx) -> Answer {
@@ -122,7 +122,7 @@ impl Identity {
         let text = format!("From now on you sign in with {to}, and get your mails there.");
         let hidden = vec![("ticket", get(&sent, "ticket")), ("side", get(&sent, "side"))];
         let (title, trouble, act) = ("Change your e-mail address", "", "Agree");
-        show(&Form { title, text: &text, trouble, hidden, fields: Vec::new(), act }, StatusCode::OK)
+        show(Form { title, text: &text, trouble, hidden, fields: Vec::new(), act }, StatusCode::OK)
     }
 
     pub(crate) async fn change_address(self: Arc<Self>, request: Request<Bytes>, cx: Cx) -> Answer {

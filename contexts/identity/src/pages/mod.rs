@@ -31,11 +31,20 @@ struct Field<'a> {
     hint: &'a str,
     value: &'a str,
     trouble: &'a str,
+    /// Whether the page begins here: at the first field that is wrong.
+    focus: bool,
+}
+
+/// Puts the focus on the first of these fields that is wrong.
+fn focus<'f, 'a: 'f>(fields: impl IntoIterator<Item = &'f mut Field<'a>>) {
+    if let Some(first) = fields.into_iter().find(|field| !field.trouble.is_empty()) {
+        first.focus = true;
+    }
 }
 
 impl<'a> Field<'a> {
     const fn new(name: &'static str, label: &'static str, kind: &'static str, autocomplete: &'static str) -> Self {
-        Self { form: "", name, label, kind, autocomplete, hint: "", value: "", trouble: "" }
+        Self { form: "", name, label, kind, autocomplete, hint: "", value: "", trouble: "", focus: false }
     }
 
     const fn at(mut self, form: &'a str) -> Self {
@@ -157,6 +166,7 @@ fn for_form(problem: Problem, shown: &[&str]) -> Result<Troubles, Problem> {
     Ok(troubles)
 }
 
-fn show(form: &Form<'_>, status: StatusCode) -> Answer {
-    page(status, form)
+fn show(mut form: Form<'_>, status: StatusCode) -> Answer {
+    focus(&mut form.fields);
+    page(status, &form)
 }

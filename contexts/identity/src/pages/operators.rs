@@ -29,6 +29,8 @@ use crate::{
 };
 
 const COOKIE: &str = "freehold_operator";
+const THEIR_NAME: Field<'static> = Field::new("name", "Their name", "text", "off");
+const THEIR_EMAIL: Field<'static> = Field::new("email", "Their e-mail address", "email", "off");
 const PROOF: Field<'static> = Field::new("proof", "Your password, or a code", "password", "current-password");
 
 fn claim_refused() -> Problem {
@@ -50,7 +52,7 @@ fn claim_page(sent: &HashMap<String, String>, troubles: &Troubles) -> Answer {
         fields: fields.into(),
         act: "Become the operator",
     };
-    show(&form, troubles.status())
+    show(form, troubles.status())
 }
 
 fn welcome_page(sent: &HashMap<String, String>, troubles: &Troubles) -> Answer {
@@ -62,7 +64,7 @@ fn welcome_page(sent: &HashMap<String, String>, troubles: &Troubles) -> Answer {
         fields: vec![NEW_PASSWORD.sent(sent, troubles)],
         act: "Go on",
     };
-    show(&form, troubles.status())
+    show(form, troubles.status())
 }
 
 fn sign_in_page(return_to: &str, step: &str, trouble: &str) -> Answer {
@@ -230,7 +232,7 @@ impl Identity {
             heading: "Operators",
             text: "You get a link to hand over, which is good for two days.".to_owned(),
             lines: others.iter().map(line).collect(),
-            fields: vec![field("invite", NAME), field("invite", EMAIL), field("invite", PROOF)],
+            fields: vec![field("invite", THEIR_NAME), field("invite", THEIR_EMAIL), field("invite", PROOF)],
             button: "Invite an operator",
             ..Section::default()
         });

@@ -16,8 +16,8 @@ use crate::{
 impl Identity {
     fn sign_up_page(&self, sent: &HashMap<String, String>, troubles: &Troubles) -> Answer {
         let hint = format!(
-            "Your address will be …{}. Lower-case letters, digits and hyphens; it cannot be changed later.",
-            self.settings.origin("").trim_start_matches(|c: char| c != '.')
+            "Part of your address, {}. Lower-case letters, digits and hyphens; it cannot be changed later.",
+            self.settings.origin("subdomain")
         );
         let fields = vec![
             Field::new("company", "Company", "text", "organization").sent(sent, troubles),
@@ -27,7 +27,7 @@ impl Identity {
         ];
         let (title, text) = ("Sign up", "For you and the people of your company.");
         show(
-            &Form { title, text, trouble: &troubles.whole, hidden: Vec::new(), fields, act: "Sign up" },
+            Form { title, text, trouble: &troubles.whole, hidden: Vec::new(), fields, act: "Sign up" },
             troubles.status(),
         )
     }
