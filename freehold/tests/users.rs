@@ -77,6 +77,9 @@ async fn preferences(ada: &Colleague<'_>, grace: &Colleague<'_>) {
     assert_eq!(digest(&held).unwrap()["from"], "own");
     let reset = grace.browser.does("DELETE", "/v1/me/preferences/digest", Value::Null).await;
     assert_eq!(digest(&reset).unwrap()["value"], "weekly");
+    ada.browser.does("DELETE", "/v1/preferences/digest", Value::Null).await;
+    let held = grace.browser.does("GET", "/v1/me/preferences", Value::Null).await;
+    assert_eq!(digest(&held), None, "what is declared no more holds no more");
 }
 
 async fn activity(ada: &Colleague<'_>, grace: &Colleague<'_>) {

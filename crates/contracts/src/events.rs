@@ -2,7 +2,7 @@
 
 use kernel::EventDecl;
 
-use crate::{analytics, domains, entitlements, identity, notifications, oauth, tenants, users};
+use crate::{analytics, domains, entitlements, identity, lifecycle, notifications, oauth, tenants, users};
 
 /// All of them, by context and name.
 pub const ALL: &[EventDecl] = &[
@@ -30,6 +30,18 @@ pub const ALL: &[EventDecl] = &[
     EventDecl::of::<identity::UserActivated>(),
     EventDecl::of::<identity::UserAuthenticated>(),
     EventDecl::of::<identity::UserRegistered>(),
+    EventDecl::of::<lifecycle::BrandingUpdated>(),
+    EventDecl::of::<lifecycle::ProvisioningCompleted>(),
+    EventDecl::of::<lifecycle::ProvisioningFailed>(),
+    EventDecl::of::<lifecycle::TenantActivated>(),
+    EventDecl::of::<lifecycle::TenantArchived>(),
+    EventDecl::of::<lifecycle::TenantErased>(),
+    EventDecl::of::<lifecycle::TenantErasureRequested>(),
+    EventDecl::of::<lifecycle::TenantRestored>(),
+    EventDecl::of::<lifecycle::TenantResumed>(),
+    EventDecl::of::<lifecycle::TenantSuspended>(),
+    EventDecl::of::<lifecycle::TrialEnded>(),
+    EventDecl::of::<lifecycle::TrialEnding>(),
     EventDecl::of::<notifications::ChannelDisabled>(),
     EventDecl::of::<notifications::ChannelUpdated>(),
     EventDecl::of::<notifications::DeliveryConfirmed>(),

@@ -6,6 +6,7 @@ pub mod domains;
 pub mod entitlements;
 pub mod events;
 pub mod identity;
+pub mod lifecycle;
 pub mod notifications;
 pub mod oauth;
 pub mod tenants;

@@ -8,6 +8,8 @@ use kernel::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use crate::lifecycle::*;
+
 /// Where a tenant is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -255,77 +257,4 @@ impl Event for TenantProvisioned {
     fn person(&self) -> Option<UserId> {
         Some(self.owner)
     }
-}
-
-macro_rules! told_of_a_tenant {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* } $event:literal)*) => {
-        $(
-            $(#[$doc])*
-            #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-            pub struct $name {
-                /// Which.
-                pub tenant: TenantId,
-                $($(#[$field_doc])* pub $field: $type,)*
-            }
-
-            impl Event for $name {
-                const TYPE: &'static str = $event;
-            }
-        )*
-    };
-}
-
-told_of_a_tenant! {
-    /// All that a tenant needs is set up.
-    ProvisioningCompleted {} "tenants.ProvisioningCompleted.v1"
-
-    /// A tenant could not be set up in time; what there is of it is taken back.
-    ProvisioningFailed {
-        /// Who had not answered.
-        waiting: Vec<String>,
-    } "tenants.ProvisioningFailed.v1"
-
-    /// A tenant can be used: on trial, or for good.
-    TenantActivated {
-        /// When its trial ends, if it is on trial.
-        #[schemars(with = "Option<String>")]
-        trial_ends: Option<Timestamp>,
-    } "tenants.TenantActivated.v1"
-
-    /// A trial ends in a few days.
-    TrialEnding {
-        /// When.
-        #[schemars(with = "String")]
-        ends: Timestamp,
-    } "tenants.TrialEnding.v1"
-
-    /// A trial is over.
-    TrialEnded {} "tenants.TrialEnded.v1"
-
-    /// A tenant's people can sign in no more.
-    TenantSuspended {
-        /// Why.
-        reason: String,
-    } "tenants.TenantSuspended.v1"
-
-    /// All is as before the suspension.
-    TenantResumed {} "tenants.TenantResumed.v1"
-
-    /// A tenant was put away.
-    TenantArchived {
-        /// Why.
-        reason: String,
-    } "tenants.TenantArchived.v1"
-
-    /// All is as before the tenant was put away.
-    TenantRestored {} "tenants.TenantRestored.v1"
-
-    /// A tenant is to be destroyed. Nobody gets in any more.
-    TenantErasureRequested {} "tenants.TenantErasureRequested.v1"
-
-    /// The tenant's keys were destroyed, and what they had sealed was removed.
-    TenantErased {} "tenants.TenantErased.v1"
-
-    /// The tenant presents itself in another way.
-    BrandingUpdated {} "tenants.BrandingUpdated.v1"
 }

@@ -41,7 +41,7 @@ pub trait UseCase: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'st
 /// Declares what a use case is, beside the type of its input: what it answers, its name, its scope, the permission that
 /// it needs, `Tell` where it changes nothing, and where it is about one thing, which.
 ///
-/// ```ignore
+/// ```text
 /// use_case!(SuspendTenant => TenantView, "tenants.suspend", Platform, may::SUSPEND, |it| it.tenant.into());
 /// use_case!(ListTenants => List<TenantView>, "tenants.list", Platform, may::READ, Tell);
 /// ```
