@@ -60,7 +60,7 @@ impl Streams {
 
     fn enter(&self, whose: (Scope, UserId)) -> Result<Place, Problem> {
         let mut streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: usize = streams.len();
+        let all: usize = streams.values().map(|it| it.count).sum();
         let full = streams.get(&whose).map_or(0, |it| it.count) >= OF_A_PERSON || all >= OF_ALL;
         if full {
             return Err(Problem::new(
