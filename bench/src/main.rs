@@ -52,7 +52,7 @@ struct Arguments {
     /// Also the CPU of a build from nothing, which takes long
     #[arg(long)]
     cold_build: bool,
-    /// Write the table to bench/results/<commit>.md
+    /// Write the table to `bench/results/COMMIT.md`
     #[arg(long)]
     record: bool,
 }

@@ -347,7 +347,10 @@ async fn operators_among_themselves() {
     let (again, _) = visitor.form("/operator/welcome", &[("ticket", ticket), ("password", PASSWORD)]).await;
     assert_eq!(again.status(), StatusCode::UNPROCESSABLE_ENTITY, "a link is good once");
 
-    let secret = oskar.does("POST", "/v1/operator/totp", json!({})).await["secret"].as_str().unwrap().to_owned();
+    let secret = oskar.does("POST", "/v1/operator/totp", json!({ "proof": PASSWORD })).await["secret"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     oskar.does("POST", "/v1/operator/totp/confirm", json!({ "code": code(&secret, step()) })).await;
     let first = [("email", "oskar@ops.example"), ("password", PASSWORD)];
     let (page, cookie) = visitor.form("/operator/sign-in", &first).await;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use contracts::identity::Principal;
 use kernel::{
-    Aggregate, ApiKeyId, Caller, Condition, Cx, Granted, Handle, List, Problem, Resource, ScopeKind, Term, Timestamp,
-    UserId, text::DisplayName, use_case,
+    Aggregate, ApiKeyId, Caller, Condition, Cx, Granted, Grants, Handle, List, Problem, Resource, ScopeKind, Term,
+    Timestamp, UserId, text::DisplayName, use_case,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ use crate::{
     permissions as may,
     scope::for_programs,
     secret::{self, parts},
+    user::{Standing, User},
 };
 
 /// The beginning of every key, by which leaked ones are recognised.
@@ -198,12 +199,22 @@ impl Identity {
         let (id, secret) = parts::<ApiKeyId>(credential, PREFIX).ok_or_else(refused)?;
         let (key, now) = (self.store.at(cx).try_load::<ApiKey>(&id).await?, cx.real_now());
         let key = key.filter(|key| key.ends > now && secret::matches(secret, &key.secret)).ok_or_else(refused)?;
-        let grants = self.owner_grants().await?.narrowed(|name| key.permissions.iter().any(|given| given == name));
+        let grants = self.of_key(&key, cx).await?;
         let principal = Principal { caller: Caller::ApiKey { id }, grants, expires: key.ends };
         if key.used.is_none_or(|used| used + COARSE <= now) {
             self.used(key, cx).await;
         }
         Ok(principal)
+    }
+
+    /// What a key was given, of what its maker still holds for everything.
+    async fn of_key(&self, key: &ApiKey, cx: &Cx) -> Result<Grants, Problem> {
+        let maker = self.store.at(cx).try_load::<User>(&key.by.ok_or_else(refused)?).await?;
+        let maker = maker.filter(|maker| maker.standing == Standing::Active).ok_or_else(refused)?;
+        let held = self.grants_of(&maker, cx).await?;
+        let given = |name: &str| key.permissions.iter().any(|given| given == name);
+        let kept = held.iter().filter(|(name, under)| *under == Condition::Always && given(name));
+        Ok(kept.map(|(name, under)| (name.to_owned(), under)).collect())
     }
 
     /// Writes down that a key was used; that it could not be written down does not stop its use.

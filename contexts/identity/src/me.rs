@@ -267,6 +267,8 @@ use_case!(BeginTotp => TotpSecret, "identity.totp.begin", Tenant, may::OWN);
 
 impl Handle<BeginTotp> for Identity {
     async fn handle(&self, _: BeginTotp, cx: Granted<BeginTotp>) -> Result<TotpSecret, Problem> {
+        // A code of a factor is a proof: whoever has only found a session open must not bring one of their own.
+        self.freshly_proven(&cx).await?;
         let secret = data_encoding::BASE32_NOPAD.encode(&cx.random::<20>());
         let set = |user: &mut User| user.proofs.totp.begin(secret.clone());
         let user = self.store.at(&cx).change(&cx.user()?, set).await?;
@@ -295,6 +297,7 @@ use_case!(ConfirmTotp => RecoveryCodes, "identity.totp.confirm", Tenant, may::OW
 
 impl Handle<ConfirmTotp> for Identity {
     async fn handle(&self, it: ConfirmTotp, cx: Granted<ConfirmTotp>) -> Result<RecoveryCodes, Problem> {
+        self.freshly_proven(&cx).await?;
         let (id, now, codes) = (cx.user()?, cx.real_now(), recovery_codes(&cx));
         let confirm = |user: &mut User| user.confirm_totp(&it.code, &codes, now);
         self.store.at(&cx).change(&id, confirm).await?;

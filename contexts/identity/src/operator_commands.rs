@@ -248,14 +248,19 @@ impl Handle<EndOperatorSessions> for Identity {
 }
 
 /// Begins to set up an operator's second factor by an authenticator app.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct BeginOperatorTotp {}
+pub(crate) struct BeginOperatorTotp {
+    /// The password.
+    pub(crate) proof: String,
+}
 
 use_case!(BeginOperatorTotp => TotpSecret, "identity.operator.totp.begin", Platform, may::OPERATE);
 
 impl Handle<BeginOperatorTotp> for Identity {
-    async fn handle(&self, _: BeginOperatorTotp, cx: Granted<BeginOperatorTotp>) -> Result<TotpSecret, Problem> {
+    async fn handle(&self, it: BeginOperatorTotp, cx: Granted<BeginOperatorTotp>) -> Result<TotpSecret, Problem> {
+        // A code of a factor is a proof: whoever has only found a session open must not bring one of their own.
+        self.operator_proves(&it.proof, &cx).await?;
         let secret = data_encoding::BASE32_NOPAD.encode(&cx.random::<20>());
         let set = |it: &mut Operator| it.proofs.totp.begin(secret.clone());
         let operator = self.store.at(&cx).change(&caller(&cx)?, set).await?;

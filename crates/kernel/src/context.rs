@@ -105,12 +105,18 @@ impl Operation {
         }
     }
 
-    /// Parses, checks the permission, runs, and gives the answer as JSON.
-    pub async fn run(&self, input: Input<'_>, cx: Cx) -> Result<Bytes, Problem> {
-        // The permission first: someone who may not ask learns nothing about what would have been valid.
+    /// Refuses a caller who lacks the permission, before anything is done for them.
+    pub fn permitted(&self, cx: &Cx) -> Result<(), Problem> {
         if cx.grants().of(self.needs).is_none() && cx.scope().kind() == self.scope {
             return Err(cx.refusal(self.needs.name()));
         }
+        Ok(())
+    }
+
+    /// Parses, checks the permission, runs, and gives the answer as JSON.
+    pub async fn run(&self, input: Input<'_>, cx: Cx) -> Result<Bytes, Problem> {
+        // The permission first: someone who may not ask learns nothing about what would have been valid.
+        self.permitted(&cx)?;
         let (input, _) = (self.parse)(input)?;
         let output = (self.call)(input, cx).await?;
         (self.render)(output)

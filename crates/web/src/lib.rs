@@ -179,6 +179,8 @@ impl Line {
                     let answer = operation.run(Input::Value(input), cx.clone()).await?;
                     return Ok(answer::json(answer));
                 };
+                // Before anything is stored for a caller who may not ask, or told to one who may not ask any more.
+                operation.permitted(&cx)?;
                 let run = |cx| operation.run(Input::Value(input.clone()), cx);
                 let answer = self.serving.repeated.once((operation.name, &key), &input, &cx, run).await?;
                 Ok(answer::json(answer))

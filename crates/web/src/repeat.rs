@@ -122,7 +122,8 @@ impl Repeated {
         F: FnOnce(Cx) -> R,
         R: Future<Output = Result<Bytes, Problem>>,
     {
-        let id = sha256(&format!("{}|{}|{operation}|{key}", cx.scope(), cx.caller()));
+        // With the session: what one was told, another of the same person is not.
+        let id = sha256(&format!("{}|{:?}|{operation}|{key}", cx.scope(), cx.caller()));
         let digest = sha256(&input.to_string());
         let running = async {
             let answer = match cx.scope() {

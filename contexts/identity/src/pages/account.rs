@@ -128,6 +128,7 @@ pub(super) fn factor_sections<'a>(
         act: "begin-totp",
         heading: "Second factor",
         text: "An authenticator app shows codes that are asked for beside your password.".to_owned(),
+        fields: proof("begin-totp"),
         button: "Set up an app",
         ..Section::default()
     }]

@@ -284,7 +284,7 @@ impl Identity {
                 Ok(None)
             }
             "begin-totp" => {
-                calls.call(BeginOperatorTotp {}, cx).await?;
+                calls.call(BeginOperatorTotp { proof }, cx).await?;
                 done("")
             }
             "confirm-totp" => {
