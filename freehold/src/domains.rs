@@ -1,5 +1,5 @@
-//! Looks whether a tenant controls a domain: asks for the proof over HTTP. It goes to addresses that strangers name, so it
-//! goes to public ones only, follows nobody elsewhere, and reads little.
+//! Looks whether a tenant controls a domain: asks for the proof over HTTP, and for a TXT record. Over HTTP it goes to
+//! addresses that strangers name, so it goes to public ones only, follows nobody elsewhere, and reads little.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -8,6 +8,12 @@ use std::{
 
 use async_trait::async_trait;
 use futures::StreamExt;
+use hickory_resolver::{
+    TokioResolver,
+    config::{NameServerConfig, ResolverConfig},
+    net::runtime::TokioRuntimeProvider,
+    proto::rr::RData,
+};
 use reqwest::redirect::Policy;
 use tenants::Challenge;
 
@@ -21,11 +27,32 @@ const MOST: usize = 1024;
 pub(crate) struct Challenger {
     private: bool,
     port: u16,
+    /// Asks the name servers of this machine; none where none is known.
+    names: Option<TokioResolver>,
+}
+
+/// The name servers of this machine (resolv.conf(5)).
+fn name_servers() -> Vec<NameServerConfig> {
+    let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let addresses = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver")?.trim().parse().ok());
+    addresses.map(NameServerConfig::udp_and_tcp).collect()
+}
+
+/// Asks anew each time: whoever has just set a record wants it seen.
+fn resolver(servers: Vec<NameServerConfig>) -> Option<TokioResolver> {
+    if servers.is_empty() {
+        return None;
+    }
+    let config = ResolverConfig::from_name_servers(servers);
+    let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+    let options = builder.options_mut();
+    (options.cache_size, options.attempts, options.timeout) = (0, 1, PATIENCE / 3);
+    builder.build().ok()
 }
 
 impl Challenger {
     pub(crate) fn new(settings: &OfTenants) -> Self {
-        Self { private: settings.private_domains, port: settings.domain_port }
+        Self { private: settings.private_domains, port: settings.domain_port, names: resolver(name_servers()) }
     }
 
     /// The addresses of a name, all of them public: a name that leads to one of ours as well is none for strangers.
@@ -35,19 +62,21 @@ impl Challenger {
             vec![SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))]
         } else {
             let looked_up = tokio::net::lookup_host((name, self.port)).await;
-            looked_up.map(Iterator::collect).map_err(|_| "the domain has no address")?
+            looked_up
+                .map(Iterator::collect)
+                .map_err(|_| "no TXT record has the proof, and the domain has no address")?
         };
         if found.is_empty() {
-            return Err("the domain has no address");
+            return Err("no TXT record has the proof, and the domain has no address");
         }
         if !self.private && !found.iter().all(|address| is_public(address.ip())) {
-            return Err("the domain leads to an address that is not public");
+            return Err("no TXT record has the proof, and the domain leads to an address that is not public");
         }
         Ok(found)
     }
 
     async fn answer(&self, challenge: &Challenge) -> Result<Vec<u8>, &'static str> {
-        let unanswered = "nothing answered the challenge there";
+        let unanswered = "no TXT record has the proof, and nothing answered the challenge there";
         let Challenge { name, token, .. } = challenge;
         let addresses = self.addresses(name).await?;
         // The addresses that were looked at, and no second look-up that could say otherwise.
@@ -55,7 +84,7 @@ impl Challenger {
             .resolve_to_addrs(name, &addresses)
             .redirect(Policy::none())
             .no_proxy()
-            .timeout(PATIENCE)
+            .timeout(PATIENCE / 2)
             .build()
             .map_err(|_| unanswered)?;
         let url = format!("http://{name}:{}/.well-known/freehold-domain/{token}", self.port);
@@ -67,22 +96,40 @@ impl Challenger {
         while let Some(piece) = pieces.next().await {
             body.extend_from_slice(&piece.map_err(|_| unanswered)?);
             if body.len() > MOST {
-                return Err("the answer there is not the proof");
+                return Err("no TXT record has the proof, and the answer there is not the proof");
             }
         }
         Ok(body)
     }
 }
 
+impl Challenger {
+    async fn served(&self, challenge: &Challenge) -> Result<(), &'static str> {
+        let answer = self.answer(challenge).await?;
+        let proven = answer.trim_ascii() == challenge.proof.as_bytes();
+        proven.then_some(()).ok_or("no TXT record has the proof, and the answer there is not the proof")
+    }
+
+    async fn recorded(&self, challenge: &Challenge) -> bool {
+        let Some(names) = &self.names else { return false };
+        // With its dot: no search list is tried.
+        let Ok(found) = names.txt_lookup(format!("_freehold.{}.", challenge.name)).await else { return false };
+        let mut texts = found.answers().iter().filter_map(|record| match &record.data {
+            RData::TXT(text) => Some(text.txt_data.concat()),
+            _ => None,
+        });
+        texts.any(|text| text == challenge.proof.as_bytes())
+    }
+}
+
 #[async_trait]
 impl tenants::Control for Challenger {
     async fn shown(&self, challenge: &Challenge) -> Result<(), &'static str> {
-        let answer = tokio::time::timeout(PATIENCE, self.answer(challenge)).await;
-        let answer = answer.unwrap_or(Err("nothing answered the challenge in time"))?;
-        if answer.trim_ascii() == challenge.proof.as_bytes() {
-            Ok(())
-        } else {
-            Err("the answer there is not the proof")
+        let looked = async { tokio::join!(self.recorded(challenge), self.served(challenge)) };
+        match tokio::time::timeout(PATIENCE, looked).await {
+            Ok((true, _)) => Ok(()),
+            Ok((false, served)) => served,
+            Err(_) => Err("nothing answered the challenge in time"),
         }
     }
 }
@@ -159,5 +206,40 @@ mod tests {
         ] {
             assert!(!is_public(refused.parse().unwrap()), "{refused}");
         }
+    }
+
+    /// A name server that says the same text for every name.
+    async fn says(text: &'static str) -> u16 {
+        let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let port = socket.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let mut query = [0; 1500];
+            while let Ok((length, from)) = socket.recv_from(&mut query).await {
+                let labels = query[12..length].iter().position(|byte| *byte == 0).unwrap();
+                let mut answer = query[..12 + labels + 5].to_vec();
+                answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
+                let long = u8::try_from(text.len()).unwrap();
+                answer.extend([0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 0, 0, long + 1, long]);
+                answer.extend(text.as_bytes());
+                socket.send_to(&answer, from).await.unwrap();
+            }
+        });
+        port
+    }
+
+    #[tokio::test]
+    async fn a_record_proves_what_it_says() {
+        let mut server = NameServerConfig::udp("127.0.0.1".parse().unwrap());
+        server.connections[0].port = says("the proof").await;
+        let looks = Challenger { private: false, port: 80, names: resolver(vec![server]) };
+        let challenge =
+            |proof: &str| Challenge { name: "app.test".to_owned(), token: "token".to_owned(), proof: proof.to_owned() };
+        assert_eq!(tenants::Control::shown(&looks, &challenge("the proof")).await, Ok(()));
+        let refused = tenants::Control::shown(&looks, &challenge("another")).await;
+        assert_eq!(
+            refused,
+            Err("no TXT record has the proof, and the domain has no address"),
+            "RFC 6761, section 6.2: nobody has one"
+        );
     }
 }

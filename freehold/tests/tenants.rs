@@ -323,9 +323,8 @@ async fn domain(owner: &Person<'_>, says: &Mutex<String>) {
     let added = owner.does("POST", "/v1/domains", json!({ "name": "Shop.localhost" })).await;
     owner.refused("POST", "/v1/domains", json!({ "name": "shop.localhost" }), "already_taken").await;
     let verify = format!("/v1/domains/{}/verify", added["id"].as_str().unwrap());
-    let at_shop = |path: &'static str| {
-        let request =
-            owner.site.visitor("freehold.localhost").request("GET", path).header("x-tenant", "shop.localhost");
+    let at_shop = |path: &str| {
+        let request = owner.site.visitor("freehold.localhost").request("GET", path).header("host", "shop.localhost");
         async move { request.send().await.unwrap() }
     };
     assert_eq!(at_shop("/v1/branding").await.status(), StatusCode::NOT_FOUND, "nobody has shown that it is theirs");
@@ -347,6 +346,9 @@ async fn domain(owner: &Person<'_>, says: &Mutex<String>) {
     })
     .await;
     assert_eq!(branding.json::<Value>().await.unwrap()["accent"], "#123456");
+    let challenge = added["challenge"]["url"].as_str().unwrap().trim_start_matches("http://shop.localhost").to_owned();
+    let proof = at_shop(&challenge).await.text().await.unwrap();
+    assert_eq!(proof, added["challenge"]["proof"].as_str().unwrap(), "so that it is seen when it is looked at again");
     owner.does("DELETE", &format!("/v1/domains/{}", added["id"].as_str().unwrap()), Value::Null).await;
     until("it leads there no more", async || {
         (at_shop("/v1/branding").await.status() == StatusCode::NOT_FOUND).then_some(())

@@ -126,3 +126,7 @@ impl Tenants {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "sagas_tests.rs"]
+mod tests;
