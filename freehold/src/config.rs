@@ -91,6 +91,8 @@ pub(crate) struct Config {
     pub(crate) forwarded_header: gateway::ForwardedHeader,
     /// Bounds of connections and requests.
     pub(crate) http: gateway::Http,
+    /// Requests that go to services of one's own, by the name of the route.
+    pub(crate) routes: std::collections::BTreeMap<kernel::text::Key, gateway::Route>,
     /// Where metrics are served to whoever asks; nowhere unless said. Not for the open network.
     #[schemars(with = "Option<String>")]
     pub(crate) metrics_listen: Option<SocketAddr>,
@@ -112,7 +114,7 @@ pub(crate) fn defaults() -> serde_json::Value {
         "listen": "127.0.0.1:8080", "data": "./data", "host": "localhost", "scheme": "http", "public_port": null,
         "log": "info,access=off", "log_json": false, "rate": 200, "event_days": 30,
         "limits": { "address": null, "visitor": null, "caller": null, "tenant": null, "failures": null }, "trusted_proxies": [],
-        "forwarded_header": "x-forwarded-for", "http": gateway::Http::default(), "metrics_listen": null,
+        "forwarded_header": "x-forwarded-for", "http": gateway::Http::default(), "routes": {}, "metrics_listen": null,
         "private_targets": false, "erasure_grace_days": 7,
         "smtp": { "host": null, "port": 587, "tls": true, "user": null, "password": null,
                   "from": "Freehold <no-reply@localhost>" },
@@ -169,6 +171,7 @@ impl Config {
             "trusted_proxies",
             "forwarded_header",
             "http",
+            "routes",
             "metrics_listen",
             "smtp.host",
             "smtp.port",

@@ -167,17 +167,29 @@ impl Platform {
         let operations = Operations::new(store.clone(), engine.clone());
         contexts.push(operations.context());
         let metrics = Arc::new(Metrics::default());
-        contexts.push(gateway::context(store.clone(), Arc::clone(&metrics)));
+        let own_paths = gateway::OwnPaths::default();
+        let seed = store.keys().derived("gateway/identity");
+        let identities = Arc::new(gateway::Identities::new(&seed, config.origin())?);
+        contexts.push(gateway::context(gateway::Parts {
+            store: store.clone(),
+            metrics: Arc::clone(&metrics),
+            catalogue: Arc::clone(&catalogue),
+            identities: Arc::clone(&identities),
+            own_paths: own_paths.clone(),
+        }));
+        own_paths.learn(&contexts);
         all_declared(&contexts, &catalogue)?;
         registry.mount(&contexts);
         let ground = Ground {
             calls: calls.clone(),
             catalogue,
             ambient,
+            identities,
+            own_paths,
             allowances: Arc::new(gateway::Even),
             metrics: Arc::clone(&metrics),
         };
-        let gateway = Arc::new(Gateway::new(edge_settings(config), ground));
+        let gateway = Gateway::new(edge_settings(config), ground)?;
         let edge: Arc<dyn web::Edge> = gateway.clone();
         let reference = web::reference(&web::document(&contexts, env!("CARGO_PKG_VERSION")));
         let front_edge = Arc::clone(&edge);
@@ -215,6 +227,7 @@ impl Platform {
             tokio::spawn(reactions.follow());
         }
         tokio::spawn(async move { timers.follow().await });
+        tokio::spawn(Arc::clone(&self.gateway).follow());
         let (upkeep, log) = (self.engine.clone(), self.engine.clone());
         tokio::spawn(Housekeeping::new(upkeep, log, services.clone(), self.retention).follow());
         Ok(())
@@ -287,11 +300,11 @@ fn edge_settings(config: &Config) -> gateway::Settings {
     gateway::Settings {
         host: config.host.clone(),
         scheme: config.scheme.clone(),
-        port: config.port(),
         per_second: config.rate,
         limits: config.limits,
         proxies: gateway::Proxies { trusted: config.trusted_proxies.clone(), header: config.forwarded_header },
         http: config.http.clone(),
+        routes: config.routes.clone(),
     }
 }
 

@@ -1,7 +1,10 @@
 //! Who asks, and in which scope.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -13,7 +16,7 @@ use contracts::{
 use http::request::Parts;
 use kernel::{Caller, Cx, DefaultRole, Problem, ProblemKind, Scope};
 use moka::future::Cache;
-use web::Edge;
+use web::{Edge, Request, Response};
 
 use crate::{
     FRESH, Gateway, Rate,
@@ -27,6 +30,8 @@ use crate::{
 struct Fresh<T> {
     it: T,
     read: Instant,
+    /// Another each time; counted from one.
+    number: u64,
 }
 
 /// A tenant with what it may ask.
@@ -42,13 +47,20 @@ pub(crate) struct Known {
     tenants: Names,
     principals: Cache<[u8; 32], Arc<Fresh<Principal>>>,
     pub(crate) origins: Origins,
+    looked: AtomicU64,
+}
+
+impl Known {
+    fn fresh<T>(&self, it: T, read: Instant) -> Fresh<T> {
+        Fresh { it, read, number: self.looked.fetch_add(1, Ordering::Relaxed) + 1 }
+    }
 }
 
 impl Default for Known {
     fn default() -> Self {
         let tenants = Cache::builder().max_capacity(20_000).time_to_live(FRESH).build();
         let principals = Cache::builder().max_capacity(100_000).time_to_live(FRESH).build();
-        Self { tenants, principals, origins: Origins::default() }
+        Self { tenants, principals, origins: Origins::default(), looked: AtomicU64::new(0) }
     }
 }
 
@@ -63,7 +75,7 @@ impl Gateway {
         let found = match self.ground.calls.call(asked, &self.own(Scope::Platform)).await {
             Ok(view) => {
                 let allowance = self.ground.allowances.of(view.id).await;
-                Some(Arc::new(Fresh { it: Tenant { view, allowance }, read }))
+                Some(Arc::new(self.known.fresh(Tenant { view, allowance }, read)))
             }
             Err(problem) if problem.kind() == ProblemKind::NotFound => None,
             Err(problem) => return Err(problem),
@@ -106,7 +118,7 @@ impl Gateway {
     pub(crate) async fn canonical(&self, host: &str) -> Option<String> {
         let Ok(Named::Domain(name)) = tenant::by_host(host, &self.settings.host) else { return None };
         let tenant = self.tenant(name).await.ok()?;
-        Some(self.settings.canonical(tenant.it.view.slug.as_str()))
+        Some(tenant.it.view.origin.clone())
     }
 
     async fn principal(&self, scope: Scope, credential: &str) -> Result<Arc<Fresh<Principal>>, Problem> {
@@ -120,7 +132,7 @@ impl Gateway {
             Scope::Tenant(_) => self.ground.calls.call(Authenticate { credential }, &cx).await?,
             Scope::Platform => self.ground.calls.call(AuthenticateOperator { credential }, &cx).await?,
         };
-        let found = Arc::new(Fresh { it, read });
+        let found = Arc::new(self.known.fresh(it, read));
         self.known.principals.insert(key, Arc::clone(&found)).await;
         Ok(found)
     }
@@ -154,7 +166,8 @@ impl Gateway {
             let principal = self.principal(admitted.scope, credential).await?;
             let left = principal.it.expires.as_millisecond() - self.ground.ambient.clock.now().as_millisecond();
             let left = u64::try_from(left).ok().filter(|left| *left > 0).ok_or_else(credential::refused)?;
-            if principal.it.caller != admitted.caller {
+            let lacks = admitted.needs.get().is_some_and(|needs| principal.it.grants.of(*needs).is_none());
+            if principal.it.caller != admitted.caller || lacks {
                 return Err(credential::refused());
             }
             let ends = Instant::now() + Duration::from_millis(left);
@@ -207,11 +220,17 @@ impl Edge for Gateway {
         };
         let verdict = self.gate.caller(scope, caller, visit.address);
         visit.judged(verdict).map_err(|refused| refused.problem())?;
+        let number = shown.as_ref().map(|principal| principal.number);
         let credential = shown.and(credential).map(|it| it.text().to_owned());
-        let admitted = Admitted { scope, caller, credential };
+        let number = number.unwrap_or(0);
+        let admitted = Admitted { scope, caller, credential, number, needs: OnceLock::new() };
         // A request is admitted once; a page that asks again changes nothing.
         drop(visit.admitted.set(Arc::new(admitted)));
         Ok(Cx::verified(scope, caller, grants, &self.ground.ambient).traced(visit.trace))
+    }
+
+    async fn elsewhere(&self, request: Request) -> Response {
+        self.forward(request).await
     }
 
     async fn still_stands(&self, parts: &Parts, caller: Caller) -> Result<(), Problem> {

@@ -53,7 +53,9 @@ pub(crate) fn of(parts: &Parts, scope: Scope) -> Result<Option<Credential>, Prob
 /// A browser sends cookies by itself: a change that carries them must come from our own pages (by `Sec-Fetch-Site`,
 /// or by `Origin` where that is missing).
 pub(crate) fn same_origin(parts: &Parts) -> Result<(), Problem> {
-    if matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS) {
+    // A WebSocket begins with a GET, and any page may open one: it is as good as a change.
+    let opens = crate::proxy::wants_websocket(&parts.headers);
+    if !opens && matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS) {
         return Ok(());
     }
     let text = |name: &str| parts.headers.get(name).and_then(|it| it.to_str().ok());

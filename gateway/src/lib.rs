@@ -1,6 +1,8 @@
-//! The edge: finds the tenant, authenticates, limits. Whoever comes in has a verified context, or a problem.
+//! The edge: finds the tenant, authenticates, limits, and passes on to the start-up's own services what no context
+//! serves. Whoever comes in has a verified context, or a problem.
 //!
-//! A **visit** is one request on its way through. A **class** is a sort of limit.
+//! A **visit** is one request on its way through. A **class** is a sort of limit. A **proxy route** leads requests of a
+//! shape to **upstreams**, versions of a service on one or several **servers**.
 
 mod address;
 mod admit;
@@ -12,26 +14,34 @@ mod limits;
 mod live;
 mod metrics;
 mod origins;
+mod proxy;
 mod rate;
 mod server;
 mod tenant;
+mod validate;
 mod visit;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
-use kernel::{Caller, Calls, Catalogue, Cx, DefaultRole, Scope, cx::Ambient};
+use kernel::{Caller, Calls, Catalogue, Cx, DefaultRole, Problem, Scope, cx::Ambient, text::Key};
 use tokio::sync::watch;
 
 pub use address::{ForwardedHeader, Network, Proxies};
-pub use context::{PERMISSIONS, context};
+pub use context::{PERMISSIONS, Parts, context};
 pub use credential::{OPERATOR_COOKIE, SESSION_COOKIE};
 pub use limits::{Allowances, Even, Limits};
 pub use metrics::Metrics;
+pub use proxy::{Access, Credentials, Document, Identities, Identity, Mode, OwnPaths, Route, Upstream};
 pub use rate::Rate;
 pub use server::{Http, serve};
 
 use admit::Known;
 use limits::Gate;
+use proxy::Proxy;
 
 /// The longest that a decision about a tenant or a credential is used again: a suspension or revocation is in force
 /// everywhere within this time.
@@ -43,8 +53,6 @@ pub struct Settings {
     pub host: String,
     /// `http`, or `https` behind something that ends TLS.
     pub scheme: String,
-    /// The port in addresses, where it is not the scheme's own.
-    pub port: Option<u16>,
     /// How many requests a second one caller may make, over time.
     pub per_second: u32,
     /// Other limits, where they differ.
@@ -53,14 +61,8 @@ pub struct Settings {
     pub proxies: Proxies,
     /// Of connections and requests.
     pub http: Http,
-}
-
-impl Settings {
-    /// The origin of a tenant at its subdomain, where people sign in.
-    fn canonical(&self, slug: &str) -> String {
-        let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
-        format!("{}://{slug}.{}{port}", self.scheme, self.host)
-    }
+    /// Proxy routes that the configuration names.
+    pub routes: BTreeMap<Key, Route>,
 }
 
 /// What the gateway stands on.
@@ -71,6 +73,10 @@ pub struct Ground {
     pub catalogue: Arc<Catalogue>,
     /// Clock and randomness.
     pub ambient: Ambient,
+    /// Signs what upstreams are told of a caller.
+    pub identities: Arc<Identities>,
+    /// Paths that are never proxied.
+    pub own_paths: OwnPaths,
     /// What tenants may ask in all.
     pub allowances: Arc<dyn Allowances>,
     /// What is counted.
@@ -83,19 +89,25 @@ pub struct Gateway {
     ground: Ground,
     known: Known,
     gate: Gate,
+    proxy: Proxy,
+    /// For what outlives the request that began it.
+    me: Weak<Self>,
     stopping: watch::Sender<bool>,
 }
 
 impl Gateway {
     /// A gateway that asks `tenants` and `identity` through its calls.
-    pub fn new(settings: Settings, ground: Ground) -> Self {
-        Self {
+    pub fn new(settings: Settings, ground: Ground) -> Result<Arc<Self>, Problem> {
+        let proxy = Proxy::new(&settings.routes, &ground)?;
+        Ok(Arc::new_cyclic(|me| Self {
             gate: Gate::new(settings.per_second, &settings.limits),
+            proxy,
+            me: Weak::clone(me),
             known: Known::default(),
             settings,
             ground,
             stopping: watch::Sender::new(false),
-        }
+        }))
     }
 
     /// The context in which the gateway asks for itself.

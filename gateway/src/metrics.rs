@@ -36,6 +36,10 @@ pub struct Metrics {
     shed: AtomicU64,
     connections: AtomicI64,
     connections_refused: AtomicU64,
+    upstream_errors: AtomicU64,
+    upstream_retries: AtomicU64,
+    upstream_ejections: AtomicU64,
+    invalid_requests: AtomicU64,
 }
 
 fn add(counter: &AtomicU64) {
@@ -76,6 +80,22 @@ impl Metrics {
 
     pub(crate) fn connection_refused(&self) {
         add(&self.connections_refused);
+    }
+
+    pub(crate) fn upstream_error(&self) {
+        add(&self.upstream_errors);
+    }
+
+    pub(crate) fn upstream_retry(&self) {
+        add(&self.upstream_retries);
+    }
+
+    pub(crate) fn upstream_ejection(&self) {
+        add(&self.upstream_ejections);
+    }
+
+    pub(crate) fn invalid_request(&self) {
+        add(&self.invalid_requests);
     }
 
     /// Counts a request that runs; tells how many ran before.

@@ -25,7 +25,7 @@ use tokio::{
 };
 use web::{Body, Router};
 
-use crate::{Gateway, live::Paced};
+use crate::{Gateway, live::Paced, proxy::wants_websocket};
 
 /// Bounds of connections and requests.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
@@ -104,8 +104,11 @@ impl Guests {
     }
 }
 
+/// Keeps a connection counted after its last request, where it has become something else.
+pub(crate) type Held = Arc<Open>;
+
 /// One of the connections that are open; gives its place back when it ends.
-struct Open {
+pub(crate) struct Open {
     guests: Arc<Guests>,
     gateway: Arc<Gateway>,
     address: Option<IpAddr>,
@@ -160,7 +163,7 @@ pub async fn serve(
         gateway.ground.metrics.connection(1);
         let (guests, gateway) = (Arc::clone(&guests), Arc::clone(gateway));
         let open = Open { guests, gateway, address: counted, _place: place, _drained: held.clone() };
-        tokio::spawn(connection(open, (stream, peer), router.clone(), Arc::clone(&builder)));
+        tokio::spawn(connection(Arc::new(open), (stream, peer), router.clone(), Arc::clone(&builder)));
     }
     drop((listener, held));
     gateway.stopping.send_replace(true);
@@ -169,7 +172,7 @@ pub async fn serve(
 }
 
 async fn connection(
-    open: Open,
+    open: Held,
     (stream, peer): (TcpStream, IpAddr),
     router: Router,
     builder: Arc<Builder<TokioExecutor>>,
@@ -181,12 +184,15 @@ async fn connection(
     let http = &open.gateway.settings.http;
     let (head, pause) = (Duration::from_millis(http.header_timeout_ms), Duration::from_millis(http.body_pause_ms));
     let spoke = Arc::new(AtomicBool::new(false));
-    let (gateway, speaks) = (Arc::clone(&open.gateway), Arc::clone(&spoke));
+    let (gateway, speaks, held) = (Arc::clone(&open.gateway), Arc::clone(&spoke), Arc::clone(&open));
     let service = service_fn(move |request: http::Request<Incoming>| {
         speaks.store(true, Ordering::Relaxed);
         let (gateway, router) = (Arc::clone(&gateway), router.clone());
-        let request =
+        let mut request =
             request.map(|body| if body.is_end_stream() { Body::empty() } else { Body::new(Paced::new(body, pause)) });
+        if wants_websocket(request.headers()) {
+            request.extensions_mut().insert(Arc::clone(&held));
+        }
         async move { Ok::<_, Infallible>(gateway.pass(peer, request, &router).await) }
     });
     let served = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);

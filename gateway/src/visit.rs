@@ -7,7 +7,7 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderValue, request::Parts};
-use kernel::{Caller, Scope, cx::TraceId};
+use kernel::{Caller, Permission, Scope, cx::TraceId};
 
 use crate::limits::Verdict;
 
@@ -17,6 +17,10 @@ pub(crate) struct Admitted {
     pub(crate) caller: Caller,
     /// The credential, where one was shown. Never logged.
     pub(crate) credential: Option<String>,
+    /// Another each time that the credential was looked at; none for a visitor.
+    pub(crate) number: u64,
+    /// What a proxied route asks for besides.
+    pub(crate) needs: OnceLock<Permission>,
 }
 
 pub(crate) struct Visit {
