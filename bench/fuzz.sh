@@ -40,7 +40,8 @@ curl -fs "$base/openapi.json" -H "Host: localhost:$port" >"$work/openapi.json"
 python3 - "$work" <<'EOF'
 import json, re, sys
 work = sys.argv[1]
-last = re.compile(r"sign_out|end_session|end_all|sessions?\.(revoke|end)|erase|delete_me|deactivate|leave|suspend$|[.]stream$")
+last = re.compile(r"sign_out|log(ged_)?out|end_session|end_all|sessions?\.(revoke|end)|erase|deactivate|suspend$|archive|"
+                  r"password|account_changed|[.]act$|tenants\.settings\.update|[.]stream$")
 for scope in ("tenant", "platform"):
     document = json.load(open(f"{work}/openapi.json"))
     for path, item in list(document["paths"].items()):
