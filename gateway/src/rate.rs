@@ -26,8 +26,9 @@ impl Rate {
         Self { per_second, burst: per_second.saturating_mul(10) }
     }
 
+    /// The nanoseconds of one ask; whoever may ask more often than that has no limit to speak of.
     fn cell(self) -> u64 {
-        1_000_000_000 / u64::from(self.per_second.max(1))
+        (1_000_000_000 / u64::from(self.per_second.max(1))).max(1)
     }
 
     /// At once, and in how many seconds all of it is there again.
@@ -164,6 +165,12 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_highest_rate_refuses_nobody() {
+        let cells = Cells::default();
+        assert!((0..1_000).all(|_| cells.take("a", Rate::of(u32::MAX)).wait.is_none()));
     }
 
     #[test]

@@ -33,6 +33,10 @@ pub(crate) struct Page {
 fn implemented(sources: &[Source]) -> (Vec<Implemented>, Vec<String>) {
     let (mut all, mut findings) = (Vec::new(), Vec::new());
     for source in sources {
+        if source.product.windows(4).any(hidden) {
+            let path = &source.path;
+            findings.push(format!("{path}: events that a macro declares cannot be listed: declare each by itself"));
+        }
         for (name, r#type) in implementations(&source.product) {
             let module = source.path.strip_prefix(HOME).and_then(|file| file.strip_suffix(".rs"));
             match module {
@@ -43,6 +47,11 @@ fn implemented(sources: &[Source]) -> (Vec<Implemented>, Vec<String>) {
     }
     all.sort_by(|a, b| (&a.module, &a.name).cmp(&(&b.module, &b.name)));
     (all, findings)
+}
+
+/// `impl Event for $name`, in a macro.
+fn hidden(window: &[Token]) -> bool {
+    matches!(window, [i, e, f, sign] if i.is("impl") && e.is("Event") && f.is("for") && sign.is("$"))
 }
 
 /// `impl Event for X { const TYPE: &'static str = "…";`
@@ -240,6 +249,8 @@ mod tests_of_events {
     #[test]
     fn an_event_elsewhere_or_under_another_name_is_refused() {
         assert_eq!(list(&[source("contexts/billing/src/paid.rs", DECLARED)]).1.len(), 1);
+        let hidden = "macro_rules! told { ($name:ident) => { impl Event for $name {} } }";
+        assert_eq!(list(&[source("crates/contracts/src/billing.rs", hidden)]).1.len(), 1);
         assert_eq!(list(&[source("crates/contracts/src/tenants.rs", DECLARED)]).1.len(), 1);
     }
 

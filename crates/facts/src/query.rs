@@ -12,6 +12,8 @@ use crate::{
 
 /// The most rows that a question may have before `limit` cuts them: what one answer holds in memory.
 pub const MOST_ROWS: usize = 20_000;
+/// The longest name of facts that is asked for, in characters.
+const MOST_NAME: usize = 120;
 /// The most labels that one question groups by.
 pub const MOST_GROUPS: usize = 3;
 /// So many values of a row have exact percentiles; those of more are off by [`PERCENTILE_ERROR`] at most.
@@ -161,6 +163,9 @@ impl Query {
         let zone = Buckets::zone(&self.time_zone)?;
         if let Measure::Percentile(0 | 101..) = self.measure {
             return Err(FactsError::invalid("/measure", "expected a percentile from 1 to 100"));
+        }
+        if self.name.as_ref().is_some_and(|name| !(1..=MOST_NAME).contains(&name.chars().count())) {
+            return Err(FactsError::invalid("/name", format!("expected 1 to {MOST_NAME} characters")));
         }
         if !(1..=10_000).contains(&self.limit) {
             return Err(FactsError::invalid("/limit", "expected 1 to 10,000"));

@@ -237,6 +237,8 @@ async fn questions_that_mean_nothing_are_refused(facts: &dyn Facts) {
     let bad = [
         Query::new(Measure::Percentile(0)),
         Query::new(Measure::Percentile(101)),
+        Query { name: Some(String::new()), ..count() },
+        Query { name: Some("a".repeat(121)), ..count() },
         Query { limit: 0, ..count() },
         Query { limit: 10_001, ..count() },
         Query { from: instant, until: instant, ..count() },
