@@ -214,7 +214,7 @@ async fn sick_servers(owner: &Person<'_>, operator: &Person<'_>, at: SocketAddr)
     }
     let metrics = operator.request("GET", "/metrics").send().await.unwrap().text().await.unwrap();
     let count = |name: &str| {
-        let line = metrics.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name} in {metrics}"));
+        let line = metrics.lines().find(|line| line.starts_with(name)).expect(name);
         line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()
     };
     assert!(count("freehold_upstream_retries_total") >= 1, "{metrics}");
