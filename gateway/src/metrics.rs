@@ -120,8 +120,14 @@ impl Metrics {
         writeln!(text, "# TYPE freehold_http_requests_in_flight gauge\nfreehold_http_requests_in_flight {in_flight}")?;
         let connections = self.connections.load(Ordering::Relaxed);
         writeln!(text, "# TYPE freehold_connections gauge\nfreehold_connections {connections}")?;
-        for (name, counter) in [("http_requests_shed", &self.shed), ("connections_refused", &self.connections_refused)]
-        {
+        for (name, counter) in [
+            ("http_requests_shed", &self.shed),
+            ("connections_refused", &self.connections_refused),
+            ("upstream_errors", &self.upstream_errors),
+            ("upstream_retries", &self.upstream_retries),
+            ("upstream_ejections", &self.upstream_ejections),
+            ("proxy_invalid_requests", &self.invalid_requests),
+        ] {
             writeln!(text, "# TYPE freehold_{name}_total counter\nfreehold_{name}_total {}", of(counter))?;
         }
         writeln!(text, "# TYPE freehold_http_requests_limited_total counter")?;
