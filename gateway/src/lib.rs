@@ -112,7 +112,7 @@ impl Gateway {
 
     /// The context in which the gateway asks for itself.
     fn own(&self, scope: Scope) -> Cx {
-        let grants = self.ground.catalogue.grants(&[DefaultRole::Gateway]);
+        let grants = self.ground.catalogue.grants(DefaultRole::Gateway);
         Cx::verified(scope, Caller::Service { name: "gateway" }, grants, &self.ground.ambient)
     }
 

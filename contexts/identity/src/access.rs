@@ -42,7 +42,7 @@ pub(crate) struct Access<'a> {
 
 impl Access<'_> {
     fn of_default(&self, role: DefaultRole) -> Grants {
-        let built_in = self.identity.catalogue.grants(&[role]);
+        let built_in = self.identity.catalogue.grants(role);
         let of_product = self.product.iter().filter(|it| it.held_from.includes(role));
         let of_product = of_product.map(|it| (it.name.to_string(), Condition::Always));
         built_in.iter().map(|(name, condition)| (name.to_owned(), condition)).chain(of_product).collect()

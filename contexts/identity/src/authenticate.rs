@@ -123,6 +123,6 @@ impl Handle<AuthenticateOperator> for Identity {
             return Err(refused());
         }
         let caller = Caller::Operator { id: operator.id };
-        Ok(Principal { caller, grants: self.catalogue.grants(&[DefaultRole::Operator]), expires: session.ends })
+        Ok(Principal { caller, grants: self.catalogue.grants(DefaultRole::Operator), expires: session.ends })
     }
 }

@@ -208,7 +208,7 @@ pub fn context(
 ) -> Context {
     let (passwords, platform) = (Passwords::new(settings.hashing), Box::new(platform));
     let declared = access::Declared::default();
-    let holdable = catalogue.grants(&[DefaultRole::Person, DefaultRole::Owner]);
+    let holdable = catalogue.grants(DefaultRole::Owner);
     let recent = Recent::default();
     let it = Arc::new(Identity { store, calls, catalogue, holdable, passwords, recent, settings, platform, declared });
     let (forgotten, rotated) = (Arc::clone(&it), Arc::clone(&it));

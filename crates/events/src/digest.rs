@@ -31,7 +31,7 @@ impl Services {
 
     /// A service acting in a scope.
     pub fn cx(&self, name: &'static str, scope: Scope) -> Cx {
-        let grants = self.catalogue.grants(&[DefaultRole::Service]);
+        let grants = self.catalogue.grants(DefaultRole::Service);
         Cx::verified(scope, Caller::Service { name }, grants, &self.ambient)
     }
 

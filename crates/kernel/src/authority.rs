@@ -91,6 +91,14 @@ impl DefaultRole {
     pub const fn assignable(self) -> bool {
         matches!(self, Self::Member | Self::Admin | Self::Owner)
     }
+
+    /// Whether it holds all that `other` holds: itself, and what stands below it.
+    fn includes(self, other: Self) -> bool {
+        const LADDER: [DefaultRole; 4] =
+            [DefaultRole::Person, DefaultRole::Member, DefaultRole::Admin, DefaultRole::Owner];
+        let height = |role| LADDER.iter().position(|step| *step == role);
+        self == other || matches!((height(self), height(other)), (Some(has), Some(needs)) if has >= needs)
+    }
 }
 
 /// A permission with its meaning and the default roles that hold it; each context declares its own.
@@ -172,37 +180,34 @@ impl FromIterator<(String, Condition)> for Grants {
 
 /// What the default roles hold, from all the declarations of an installation.
 #[derive(Debug, Clone, Default)]
-pub struct Catalogue(Vec<PermissionDecl>);
+pub struct Catalogue {
+    declarations: Vec<PermissionDecl>,
+    /// Per role, in the order of [`DefaultRole::ALL`]: what is asked for on each request is worked out once.
+    grants: [Grants; DefaultRole::ALL.len()],
+}
 
 impl Catalogue {
     /// Gathers the declarations of every context.
     pub fn new(declarations: impl IntoIterator<Item = PermissionDecl>) -> Self {
-        Self(declarations.into_iter().collect())
+        let declarations: Vec<_> = declarations.into_iter().collect();
+        let grants = DefaultRole::ALL.map(|role| {
+            let held = declarations.iter().flat_map(|declared| {
+                let held = declared.held_by.iter().filter(|(held, _)| role.includes(*held));
+                held.map(|(_, condition)| (declared.permission.name().to_owned(), *condition))
+            });
+            held.collect()
+        });
+        Self { declarations, grants }
     }
 
     /// All declarations.
     pub fn declarations(&self) -> &[PermissionDecl] {
-        &self.0
+        &self.declarations
     }
 
-    /// The grants of a set of default roles. Person, member, admin and owner each include the one before.
-    pub fn grants(&self, roles: &[DefaultRole]) -> Grants {
-        const LADDER: [DefaultRole; 4] =
-            [DefaultRole::Person, DefaultRole::Member, DefaultRole::Admin, DefaultRole::Owner];
-        let includes = |held: DefaultRole| {
-            roles.iter().any(|role| {
-                let height = |role: DefaultRole| LADDER.iter().position(|step| *step == role);
-                *role == held || matches!((height(*role), height(held)), (Some(has), Some(needs)) if has >= needs)
-            })
-        };
-        self.0
-            .iter()
-            .flat_map(|declared| {
-                declared.held_by.iter().map(|(role, condition)| (declared.permission, *role, *condition))
-            })
-            .filter(|(_, role, _)| includes(*role))
-            .map(|(permission, _, condition)| (permission.name().to_owned(), condition))
-            .collect()
+    /// The grants of a default role. Person, member, admin and owner each include the one before.
+    pub fn grants(&self, role: DefaultRole) -> Grants {
+        self.grants.get(role as usize).cloned().unwrap_or_default()
     }
 }
 
@@ -219,9 +224,10 @@ mod tests {
     #[test]
     fn a_higher_role_includes_the_lower_and_the_wider_condition_wins() {
         let catalogue = Catalogue::new([READ]);
-        assert_eq!(catalogue.grants(&[DefaultRole::Member]).of(READ.permission), Some(Condition::Own));
-        assert_eq!(catalogue.grants(&[DefaultRole::Owner]).of(READ.permission), Some(Condition::Always));
-        assert_eq!(catalogue.grants(&[DefaultRole::Visitor]).of(READ.permission), None);
-        assert_eq!(catalogue.grants(&[DefaultRole::Operator]).of(READ.permission), None);
+        assert!(DefaultRole::ALL.iter().enumerate().all(|(at, role)| *role as usize == at));
+        assert_eq!(catalogue.grants(DefaultRole::Member).of(READ.permission), Some(Condition::Own));
+        assert_eq!(catalogue.grants(DefaultRole::Owner).of(READ.permission), Some(Condition::Always));
+        assert_eq!(catalogue.grants(DefaultRole::Visitor).of(READ.permission), None);
+        assert_eq!(catalogue.grants(DefaultRole::Operator).of(READ.permission), None);
     }
 }
