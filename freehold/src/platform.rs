@@ -343,8 +343,9 @@ async fn serve(config: Config) -> Result<ExitCode> {
         anyhow::Error::new(Failure::Address).context(what)
     })?;
     let platform = Platform::open(&config)?;
-    platform.follow().await?;
+    // First: nothing that was erased is reacted to, or fires, or is shown once more.
     platform.erase_again(&config).await?;
+    platform.follow().await?;
     platform.greet(&config).await?;
     if let Some(at) = config.metrics_listen {
         serve_metrics(at, Arc::clone(&platform.metrics)).await?;

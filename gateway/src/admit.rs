@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc, OnceLock, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -14,7 +14,7 @@ use contracts::{
     tenants::{ResolveTenant, TenantStatus, TenantView},
 };
 use http::request::Parts;
-use kernel::{Caller, Cx, DefaultRole, Problem, ProblemKind, Scope};
+use kernel::{Caller, Cx, DefaultRole, Problem, ProblemKind, Scope, cx::Standing};
 use moka::future::Cache;
 use web::{Edge, Request, Response};
 
@@ -194,6 +194,27 @@ fn standing(tenant: &TenantView) -> Result<(), Problem> {
     }
 }
 
+/// Whoever was let in, for as long as an answer goes on.
+struct Watched {
+    gateway: Weak<Gateway>,
+    admitted: Arc<Admitted>,
+}
+
+#[async_trait]
+impl Standing for Watched {
+    async fn check(&self) -> Result<(), Problem> {
+        let (gateway, admitted) = (self.gateway.upgrade().ok_or_else(credential::refused)?, &self.admitted);
+        // Not what is remembered of it: whoever asks this adds a pause of its own.
+        if let Scope::Tenant(id) = admitted.scope {
+            gateway.known.tenants.invalidate(&id.to_string()).await;
+        }
+        if let Some(credential) = &admitted.credential {
+            gateway.known.principals.invalidate(&credential::digest(admitted.scope, credential)).await;
+        }
+        gateway.still(admitted).await.map(drop)
+    }
+}
+
 #[async_trait]
 impl Edge for Gateway {
     async fn admit(&self, parts: &Parts) -> Result<Cx, Problem> {
@@ -216,7 +237,7 @@ impl Edge for Gateway {
         }
         let (caller, grants) = match &shown {
             Some(principal) => (principal.it.caller, principal.it.grants.clone()),
-            None => (Caller::Visitor, self.ground.catalogue.grants(&[DefaultRole::Visitor])),
+            None => (Caller::Visitor, self.ground.catalogue.grants(DefaultRole::Visitor)),
         };
         let verdict = self.gate.caller(scope, caller, visit.address);
         visit.judged(verdict).map_err(|refused| refused.problem())?;
@@ -225,24 +246,13 @@ impl Edge for Gateway {
         let number = number.unwrap_or(0);
         let admitted = Admitted { scope, caller, credential, number, needs: OnceLock::new() };
         // A request is admitted once; a page that asks again changes nothing.
-        drop(visit.admitted.set(Arc::new(admitted)));
-        Ok(Cx::verified(scope, caller, grants, &self.ground.ambient).traced(visit.trace))
+        let admitted = Arc::new(admitted);
+        drop(visit.admitted.set(Arc::clone(&admitted)));
+        let watched = Arc::new(Watched { gateway: Weak::clone(&self.me), admitted });
+        Ok(Cx::verified(scope, caller, grants, &self.ground.ambient).traced(visit.trace).watched(watched))
     }
 
     async fn elsewhere(&self, request: Request) -> Response {
         self.forward(request).await
-    }
-
-    async fn still_stands(&self, parts: &Parts, caller: Caller) -> Result<(), Problem> {
-        let visit = Visit::of(parts);
-        let admitted = visit.admitted.get().filter(|it| it.caller == caller).ok_or_else(credential::refused)?;
-        // Not what is remembered of it: whoever asks this adds a pause of its own.
-        if let Scope::Tenant(id) = admitted.scope {
-            self.known.tenants.invalidate(&id.to_string()).await;
-        }
-        if let Some(credential) = &admitted.credential {
-            self.known.principals.invalidate(&credential::digest(admitted.scope, credential)).await;
-        }
-        self.still(admitted).await.map(drop)
     }
 }

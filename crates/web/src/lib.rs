@@ -18,9 +18,9 @@ use bytes::Bytes;
 use http::{Extensions, Method, StatusCode, request::Parts};
 use http_body_util::{BodyExt, Limited};
 use kernel::{
-    Caller, Context, Cx, Effect, Problem, ProblemKind, Target,
+    Context, Cx, Effect, Problem, ProblemKind, Target,
     context::{Input, Route},
-    cx::{Standing, TraceId},
+    cx::TraceId,
 };
 
 use store::Store;
@@ -38,29 +38,12 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// Decides who asks, in which scope, and whether the request is let in at all.
 #[async_trait]
 pub trait Edge: Send + Sync + 'static {
-    /// The verified context of a request.
+    /// The verified context of a request, which tells whether its credential still stands.
     async fn admit(&self, parts: &Parts) -> Result<Cx, Problem>;
-
-    /// Whether the credential of a request that was let in as `caller` still stands, asked anew.
-    async fn still_stands(&self, parts: &Parts, caller: Caller) -> Result<(), Problem>;
 
     /// Answers what no route of the contexts serves.
     async fn elsewhere(&self, request: Request) -> Response {
         nothing_here(request.extensions())
-    }
-}
-
-/// A request that was let in, for as long as its answer goes on.
-struct Admitted {
-    edge: Arc<dyn Edge>,
-    parts: Parts,
-    caller: Caller,
-}
-
-#[async_trait]
-impl Standing for Admitted {
-    async fn check(&self) -> Result<(), Problem> {
-        self.edge.still_stands(&self.parts, self.caller).await
     }
 }
 
@@ -167,8 +150,6 @@ impl Line {
         let body = read(body).await?;
         match &self.route.target {
             Target::Endpoint(endpoint) => {
-                let (edge, caller) = (Arc::clone(&self.serving.edge), cx.caller());
-                let cx = cx.watched(Arc::new(Admitted { edge, parts: parts.clone(), caller }));
                 let answer = endpoint.run(http::Request::from_parts(parts, body), cx).await?;
                 Ok(response(answer))
             }
