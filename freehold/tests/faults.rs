@@ -24,7 +24,7 @@ fn layer() -> &'static Path {
     let (_, library) = BUILT.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
         let library = folder.path().join("faults.so");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../e2e/faults/faults.c");
+        let source = Path::new("../e2e/faults/faults.c");
         let mut command = Command::new("cc");
         command.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).arg("-ldl");
         assert!(command.status().unwrap().success());

@@ -1,6 +1,9 @@
 //! Where things are in the checkout, and what cargo says of them.
 
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
 
 use anyhow::Result;
 use cargo_metadata::{Metadata, MetadataCommand};
@@ -8,9 +11,14 @@ use cargo_metadata::{Metadata, MetadataCommand};
 /// The target that the platform is shipped for: duplicates that only other systems see cost nobody anything.
 const SHIPPED_TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// The root of the checkout.
+/// The root of the checkout that cargo runs in, which need not be the one that this was compiled in: checkouts can share
+/// one target directory.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
+        package.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+    });
+    &ROOT
 }
 
 /// The workspace as cargo resolves it, on every platform.

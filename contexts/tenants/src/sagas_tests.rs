@@ -1,11 +1,8 @@
 //! The saga of an erasure on the model store, ended in the middle of each of its steps.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use async_trait::async_trait;
@@ -13,7 +10,7 @@ use events::Services;
 use kernel::{
     Caller, Catalogue, DefaultRole, Id, Timestamp, cx::Ambient, entropy::SystemEntropy, text::Key, time::ManualClock,
 };
-use keys::{KeyError, Keyring, Keys, Wrapped, WrappedKeys};
+use keys::{Keyring, Keys, model::ModelKeys};
 use store::{Store, model::ModelEngine};
 
 use super::*;
@@ -21,25 +18,6 @@ use crate::{
     Challenge, Control, PERMISSIONS, Ports, Remains, Settings,
     feature::{Choice, Definition, Feature, Form, Own},
 };
-
-#[derive(Default)]
-struct Kept(Mutex<BTreeMap<String, Wrapped>>);
-
-#[async_trait]
-impl WrappedKeys for Kept {
-    async fn get(&self, name: &str) -> Result<Option<Wrapped>, KeyError> {
-        Ok(self.0.lock().unwrap().get(name).cloned())
-    }
-    async fn add(&self, name: &str, key: Vec<u8>) -> Result<Wrapped, KeyError> {
-        Ok(self.0.lock().unwrap().entry(name.to_owned()).or_insert(Wrapped::Key(key)).clone())
-    }
-    async fn destroy(&self, name: &str) -> Result<(), KeyError> {
-        let mut all = self.0.lock().unwrap();
-        all.iter_mut().filter(|(it, _)| it.starts_with(&format!("{name}/"))).for_each(|it| *it.1 = Wrapped::Destroyed);
-        all.insert(name.to_owned(), Wrapped::Destroyed);
-        Ok(())
-    }
-}
 
 /// Removes what it is told to, and then dies once, at the given call, before anybody learns that it was done.
 struct Dying {
@@ -77,7 +55,7 @@ async fn erased_with_a_death_at(dies_at: usize) -> Vec<String> {
     let ambient = Ambient::new(Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH)), Arc::new(SystemEntropy::default()));
     let folder = tempfile::tempdir().unwrap();
     let keyring = Keyring::open(&folder.path().join("keyring"), &*ambient.entropy).unwrap();
-    let keys = Keys::new(keyring, Arc::new(Kept::default()), Arc::clone(&ambient.entropy));
+    let keys = Keys::new(keyring, Arc::new(ModelKeys::default()), Arc::clone(&ambient.entropy));
     let store = Store::new(Arc::new(ModelEngine::default()), keys);
     let catalogue = Arc::new(Catalogue::new(PERMISSIONS.iter().copied()));
     let services = Services::new(Arc::clone(&catalogue), ambient.clone());
@@ -115,7 +93,7 @@ async fn erased_with_a_death_at(dies_at: usize) -> Vec<String> {
     assert!(gone.is_err(), "what was the tenant's is gone");
     let named = it.store.at(&platform).try_load::<Provisioning>(&tenant).await.unwrap();
     assert!(named.is_none(), "what the platform knew of the owner is gone");
-    let grants = catalogue.grants(&[DefaultRole::Service]);
+    let grants = catalogue.grants(DefaultRole::Service);
     let anew = kernel::Cx::verified(Scope::Tenant(tenant), Caller::Service { name: "tenants" }, grants, &ambient);
     assert!(it.store.at(&anew).load::<Feature<Own>>(&key).await.is_err(), "and never comes back");
     remains.removed.lock().unwrap().clone()

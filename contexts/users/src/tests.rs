@@ -23,31 +23,30 @@ use kernel::{
     entropy::SystemEntropy,
     time::ManualClock,
 };
-use keys::{KeyError, Keyring, Keys, Wrapped, WrappedKeys};
+use keys::{KeyError, Keyring, Keys, Wrapped, WrappedKeys, model::ModelKeys};
 use serde_json::Value;
 use store::{Outbox, Store, Upkeep, model::ModelEngine, port::OUTBOX_PARTITIONS};
 
 /// Wrapped keys that can be out of reach.
 #[derive(Default)]
 struct Kept {
-    keys: Mutex<BTreeMap<String, Wrapped>>,
+    keys: ModelKeys,
     unreachable: Mutex<bool>,
 }
 
 #[async_trait]
 impl WrappedKeys for Kept {
     async fn get(&self, name: &str) -> Result<Option<Wrapped>, KeyError> {
-        Ok(self.keys.lock().unwrap().get(name).cloned())
+        self.keys.get(name).await
     }
     async fn add(&self, name: &str, key: Vec<u8>) -> Result<Wrapped, KeyError> {
-        Ok(self.keys.lock().unwrap().entry(name.to_owned()).or_insert(Wrapped::Key(key)).clone())
+        self.keys.add(name, key).await
     }
     async fn destroy(&self, name: &str) -> Result<(), KeyError> {
         if *self.unreachable.lock().unwrap() {
             return Err(KeyError::Unavailable("switched off".to_owned()));
         }
-        self.keys.lock().unwrap().insert(name.to_owned(), Wrapped::Destroyed);
-        Ok(())
+        self.keys.destroy(name).await
     }
 }
 
@@ -124,7 +123,7 @@ impl Fixture {
 
     fn cx(&self, caller: Caller, role: DefaultRole) -> Cx {
         let catalogue = Catalogue::new(self.context.permissions.iter().copied());
-        Cx::verified(self.scope, caller, catalogue.grants(&[role]), &self.ambient)
+        Cx::verified(self.scope, caller, catalogue.grants(role), &self.ambient)
     }
 
     fn service(&self) -> Cx {

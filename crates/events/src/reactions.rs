@@ -25,7 +25,7 @@ const SHARE: usize = 50;
 const LANES: usize = 16;
 /// The longest between two looks at the log, should a wake-up be missed.
 const LOOK: Duration = Duration::from_millis(500);
-/// Between two attempts of a scope that is held up: this long, doubled each time, up to a minute.
+/// Between two attempts of a scope that is held up: this long, doubled each time, up to half a minute.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// The name under which a scope that fell behind keeps its place.

@@ -110,15 +110,6 @@ impl Timers {
         }
     }
 
-    /// Acts on all that is due now, and waits for it. Returns how many timers.
-    pub async fn turn(&self) -> Result<usize, StoreError> {
-        let due = self.due_now().await?;
-        let count = due.len();
-        let acts: FuturesUnordered<_> = due.into_iter().map(|timer| self.act(timer)).collect();
-        acts.collect::<Vec<_>>().await;
-        Ok(count)
-    }
-
     async fn due_now(&self) -> Result<Vec<DueTimer>, StoreError> {
         let now = self.services.ambient().clock.now();
         let mut due = self.upkeep.due(None, now, BATCH).await?;

@@ -1,43 +1,21 @@
 //! Reactions follow the log: in order within a scope, each scope for itself, and nothing is lost.
 #![expect(clippy::unwrap_used, reason = "a test stops where something is not as it must be")]
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
 };
 
-use async_trait::async_trait;
 use freehold_events::{Entry, Log, Reactions, Services, Timers, model::ModelLog, operations::Operations};
 use kernel::{
     Caller, Catalogue, Context, Cx, DefaultRole, Envelope, Event, Grants, Id, Problem, ProblemKind, Scope, Timestamp,
     cx::Ambient, entropy::SystemEntropy,
 };
-use keys::{KeyError, Keyring, Keys, Wrapped, WrappedKeys};
+use keys::{Keyring, Keys, model::ModelKeys};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::{Store, model::ModelEngine};
 use tokio::sync::Notify;
-
-#[derive(Default)]
-struct Kept(Mutex<BTreeMap<String, Wrapped>>);
-
-#[async_trait]
-impl WrappedKeys for Kept {
-    async fn get(&self, name: &str) -> Result<Option<Wrapped>, KeyError> {
-        Ok(self.0.lock().unwrap().get(name).cloned())
-    }
-    async fn add(&self, name: &str, key: Vec<u8>) -> Result<Wrapped, KeyError> {
-        Ok(self.0.lock().unwrap().entry(name.to_owned()).or_insert(Wrapped::Key(key)).clone())
-    }
-    async fn destroy(&self, name: &str) -> Result<(), KeyError> {
-        self.0.lock().unwrap().insert(name.to_owned(), Wrapped::Destroyed);
-        Ok(())
-    }
-}
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct Happened {
@@ -118,7 +96,7 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let entropy = SystemEntropy::default();
         let keyring = Keyring::open(&folder.path().join("keyring"), &entropy).unwrap();
-        let keys = Keys::new(keyring, Arc::new(Kept::default()), Arc::new(entropy));
+        let keys = Keys::new(keyring, Arc::new(ModelKeys::default()), Arc::new(entropy));
         let services = Services::new(Arc::new(Catalogue::default()), Ambient::system());
         Self { log: Arc::default(), noting: Arc::default(), keys, services, _folder: folder }
     }
@@ -198,7 +176,7 @@ async fn what_is_poison_is_put_aside_and_can_be_replayed() {
     let timers = Arc::new(Timers::new(Arc::clone(&contexts), upkeep, bench.services.clone()));
     operations.begin(&contexts, timers, &bench.keys, &bench.services).await.unwrap();
     let declared = freehold_events::operations::PERMISSIONS;
-    let grants: Grants = Catalogue::new(declared.iter().copied()).grants(&[DefaultRole::Operator]);
+    let grants: Grants = Catalogue::new(declared.iter().copied()).grants(DefaultRole::Operator);
     let operator = Caller::Operator { id: Id::from_uuid(uuid::Uuid::max()) };
     let cx = Cx::verified(Scope::Platform, operator, grants, &Ambient::system());
     let position = buried.iter().find(|letter| letter.reader == "noting.note").unwrap().position;
@@ -215,5 +193,4 @@ async fn what_is_poison_is_put_aside_and_can_be_replayed() {
     assert_eq!(replay().await, Ok(()));
     assert_eq!(bench.noting.of(tenant(1)), [7]);
     assert_eq!(replay().await, Err("not_found".to_owned()), "it is listed no more");
-    tokio::time::sleep(Duration::from_millis(1)).await;
 }

@@ -3,6 +3,7 @@
 
 mod data;
 mod keyring;
+pub mod model;
 
 use std::{sync::Arc, time::Duration};
 

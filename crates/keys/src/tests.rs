@@ -1,31 +1,12 @@
-use std::{collections::BTreeMap, sync::Mutex};
-
 use kernel::{Id, entropy::SystemEntropy};
 
-use super::*;
-
-#[derive(Default)]
-struct Kept(Mutex<BTreeMap<String, Wrapped>>);
-
-#[async_trait]
-impl WrappedKeys for Kept {
-    async fn get(&self, name: &str) -> Result<Option<Wrapped>, KeyError> {
-        Ok(self.0.lock().unwrap().get(name).cloned())
-    }
-    async fn add(&self, name: &str, key: Vec<u8>) -> Result<Wrapped, KeyError> {
-        Ok(self.0.lock().unwrap().entry(name.to_owned()).or_insert(Wrapped::Key(key)).clone())
-    }
-    async fn destroy(&self, name: &str) -> Result<(), KeyError> {
-        self.0.lock().unwrap().insert(name.to_owned(), Wrapped::Destroyed);
-        Ok(())
-    }
-}
+use super::{model::ModelKeys, *};
 
 fn keys() -> (tempfile::TempDir, Keys) {
     let folder = tempfile::tempdir().unwrap();
     let entropy = SystemEntropy::default();
     let keyring = Keyring::open(&folder.path().join("keyring"), &entropy).unwrap();
-    (folder, Keys::new(keyring, Arc::new(Kept::default()), Arc::new(entropy)))
+    (folder, Keys::new(keyring, Arc::new(ModelKeys::default()), Arc::new(entropy)))
 }
 
 #[tokio::test]

@@ -1,37 +1,16 @@
 //! The typed store above the port: what contexts see.
 #![expect(clippy::unwrap_used, reason = "a test stops where something is not as it must be")]
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+use std::sync::Arc;
 
-use async_trait::async_trait;
 use freehold_store::{Engine, Outbox, Page, Space, Store, Upkeep, envelope, model::ModelEngine};
 use kernel::{
     Aggregate, Caller, Claim, Cx, Envelope, Event, Grants, Id, Personal, ProblemKind, Scope, ScopeKind, TenantId, Term,
     Timer, Timestamp, UserId, cx::Ambient, entropy::SystemEntropy,
 };
-use keys::{KeyError, Keyring, Keys, Wrapped, WrappedKeys};
+use keys::{Keyring, Keys, model::ModelKeys};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-#[derive(Default)]
-struct Kept(Mutex<BTreeMap<String, Wrapped>>);
-
-#[async_trait]
-impl WrappedKeys for Kept {
-    async fn get(&self, name: &str) -> Result<Option<Wrapped>, KeyError> {
-        Ok(self.0.lock().unwrap().get(name).cloned())
-    }
-    async fn add(&self, name: &str, key: Vec<u8>) -> Result<Wrapped, KeyError> {
-        Ok(self.0.lock().unwrap().entry(name.to_owned()).or_insert(Wrapped::Key(key)).clone())
-    }
-    async fn destroy(&self, name: &str) -> Result<(), KeyError> {
-        self.0.lock().unwrap().insert(name.to_owned(), Wrapped::Destroyed);
-        Ok(())
-    }
-}
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Note {
@@ -84,7 +63,7 @@ struct World {
 fn world() -> World {
     let folder = tempfile::tempdir().unwrap();
     let keyring = Keyring::open(&folder.path().join("keyring"), &SystemEntropy::default()).unwrap();
-    let keys = Keys::new(keyring, Arc::new(Kept::default()), Arc::new(SystemEntropy::default()));
+    let keys = Keys::new(keyring, Arc::new(ModelKeys::default()), Arc::new(SystemEntropy::default()));
     let engine = Arc::new(ModelEngine::default());
     World { store: Store::new(engine.clone(), keys), engine, _folder: folder }
 }

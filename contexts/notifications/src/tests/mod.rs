@@ -1,7 +1,7 @@
 //! From the event or the request to the channel and back, on the model store with a clock that stands still.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -22,26 +22,9 @@ use kernel::{
     entropy::SystemEntropy,
     time::ManualClock,
 };
-use keys::{KeyError, Keyring, Keys, Wrapped, WrappedKeys};
+use keys::{Keyring, Keys, model::ModelKeys};
 use serde_json::{Value, json};
 use store::{Outbox, Store, Upkeep, model::ModelEngine, port::OUTBOX_PARTITIONS};
-
-#[derive(Default)]
-struct Kept(Mutex<BTreeMap<String, Wrapped>>);
-
-#[async_trait]
-impl WrappedKeys for Kept {
-    async fn get(&self, name: &str) -> Result<Option<Wrapped>, KeyError> {
-        Ok(self.0.lock().unwrap().get(name).cloned())
-    }
-    async fn add(&self, name: &str, key: Vec<u8>) -> Result<Wrapped, KeyError> {
-        Ok(self.0.lock().unwrap().entry(name.to_owned()).or_insert(Wrapped::Key(key)).clone())
-    }
-    async fn destroy(&self, name: &str) -> Result<(), KeyError> {
-        self.0.lock().unwrap().insert(name.to_owned(), Wrapped::Destroyed);
-        Ok(())
-    }
-}
 
 /// Answers as scripted, then takes everything.
 #[derive(Default)]
@@ -93,7 +76,7 @@ impl Fixture {
         let ambient = Ambient::new(Arc::clone(&clock) as _, Arc::new(SystemEntropy::default()));
         let folder = tempfile::tempdir().unwrap();
         let keyring = Keyring::open(&folder.path().join("keyring"), &*ambient.entropy).unwrap();
-        let keys = Keys::new(keyring, Arc::new(Kept::default()), Arc::clone(&ambient.entropy));
+        let keys = Keys::new(keyring, Arc::new(ModelKeys::default()), Arc::clone(&ambient.entropy));
         let engine = Arc::new(ModelEngine::default());
         let store = Store::new(Arc::clone(&engine) as _, keys);
         let mail = Arc::new(Scripted { answers: Mutex::new(answers.into_iter().collect()), ..Scripted::default() });
@@ -119,7 +102,7 @@ impl Fixture {
 
     fn cx(&self, caller: Caller, role: DefaultRole) -> Cx {
         let all = self.context.permissions.iter().copied().chain([ERASED, EXPORT]);
-        Cx::verified(self.scope, caller, Catalogue::new(all).grants(&[role]), &self.ambient)
+        Cx::verified(self.scope, caller, Catalogue::new(all).grants(role), &self.ambient)
     }
 
     fn service(&self) -> Cx {
@@ -133,7 +116,7 @@ impl Fixture {
     /// Runs the reactions to an event, as the reader of the log does.
     async fn tell_in<E: Event>(&self, scope: Scope, event: &str, it: &E) {
         let all = self.context.permissions.iter().copied().chain([ERASED, EXPORT]);
-        let grants = Catalogue::new(all).grants(&[DefaultRole::Service]);
+        let grants = Catalogue::new(all).grants(DefaultRole::Service);
         let cx = Cx::verified(scope, Caller::Service { name: "notifications" }, grants, &self.ambient);
         let envelope = Envelope {
             specversion: "1.0".to_owned(),
