@@ -5,34 +5,26 @@ use std::{
         Arc, OnceLock, Weak,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use async_trait::async_trait;
+use cache::{Cache, IN_FORCE, Known};
 use contracts::{
     identity::{Authenticate, AuthenticateOperator, Principal},
     tenants::{ResolveTenant, TenantStatus, TenantView},
 };
 use http::request::Parts;
-use kernel::{Caller, Cx, DefaultRole, Problem, ProblemKind, Scope, cx::Standing};
-use moka::future::Cache;
+use kernel::{Caller, Cx, DefaultRole, Problem, ProblemKind, Scope, TenantId, cx::Standing};
+use tokio::time::Instant;
 use web::{Edge, Request, Response};
 
 use crate::{
-    FRESH, Gateway, Rate,
-    cors::Origins,
+    Gateway, Rate,
     credential::{self, Credential},
     tenant::{self, Named},
     visit::{Admitted, Visit},
 };
-
-/// Something that was found out, and when it was asked for.
-struct Fresh<T> {
-    it: T,
-    read: Instant,
-    /// Another each time; counted from one.
-    number: u64,
-}
 
 /// A tenant with what it may ask.
 struct Tenant {
@@ -40,63 +32,61 @@ struct Tenant {
     allowance: Option<Rate>,
 }
 
-type Names = Cache<String, Option<Arc<Fresh<Tenant>>>>;
+/// Whose a credential is.
+struct Shown {
+    principal: Principal,
+    /// Another each time that it was asked for; counted from one.
+    number: u64,
+}
 
-/// What was found out and is still fresh. Names that nobody has are kept too, so that asking for them costs little.
-pub(crate) struct Known {
-    tenants: Names,
-    principals: Cache<[u8; 32], Arc<Fresh<Principal>>>,
-    pub(crate) origins: Origins,
+/// What was found out and is still in force. Names that nobody has are kept too, so that asking for them costs little.
+pub(crate) struct Found {
+    tenants: Cache<String, Option<Arc<Tenant>>>,
+    shown: Cache<[u8; 32], Shown>,
+    pub(crate) origins: Cache<TenantId, Vec<String>>,
     looked: AtomicU64,
 }
 
-impl Known {
-    fn fresh<T>(&self, it: T, read: Instant) -> Fresh<T> {
-        Fresh { it, read, number: self.looked.fetch_add(1, Ordering::Relaxed) + 1 }
-    }
-}
-
-impl Default for Known {
+impl Default for Found {
     fn default() -> Self {
-        let tenants = Cache::builder().max_capacity(20_000).time_to_live(FRESH).build();
-        let principals = Cache::builder().max_capacity(100_000).time_to_live(FRESH).build();
-        Self { tenants, principals, origins: Origins::default(), looked: AtomicU64::new(0) }
+        let (tenants, shown, origins) =
+            (Cache::new(20_000, IN_FORCE), Cache::new(100_000, IN_FORCE), Cache::new(20_000, IN_FORCE));
+        Self { tenants, shown, origins, looked: AtomicU64::new(0) }
     }
 }
 
 impl Gateway {
-    async fn tenant(&self, name: &str) -> Result<Arc<Fresh<Tenant>>, Problem> {
-        let nobody = || Problem::not_found("tenant");
-        if let Some(known) = self.known.tenants.get(name).await {
-            return known.ok_or_else(nobody);
-        }
-        let read = Instant::now();
+    /// The tenant of a name, and when that was found out.
+    async fn tenant(&self, name: &str) -> Result<(Arc<Tenant>, Instant), Problem> {
         let asked = ResolveTenant { name: name.to_owned() };
-        let found = match self.ground.calls.call(asked, &self.own(Scope::Platform)).await {
-            Ok(view) => {
-                let allowance = self.ground.allowances.of(view.id).await;
-                Some(Arc::new(self.known.fresh(Tenant { view, allowance }, read)))
+        let read = async {
+            match self.ground.calls.call(asked, &self.own(Scope::Platform)).await {
+                Ok(view) => {
+                    let allowance = self.ground.allowances.of(view.id).await;
+                    Ok(Some(Arc::new(Tenant { view, allowance })))
+                }
+                Err(problem) if problem.kind() == ProblemKind::NotFound => Ok(None),
+                Err(problem) => Err(problem),
             }
-            Err(problem) if problem.kind() == ProblemKind::NotFound => None,
-            Err(problem) => return Err(problem),
         };
-        self.known.tenants.insert(name.to_owned(), found.clone()).await;
-        found.ok_or_else(nobody)
+        let known = self.found.tenants.get_or(name.to_owned(), read).await?;
+        let tenant = known.as_ref().as_ref().map(Arc::clone).ok_or_else(|| Problem::not_found("tenant"))?;
+        Ok((tenant, known.at()))
     }
 
-    async fn by_host(&self, host: &str) -> Result<Option<Arc<Fresh<Tenant>>>, Problem> {
+    async fn by_host(&self, host: &str) -> Result<Option<Arc<Tenant>>, Problem> {
         match tenant::by_host(host, &self.settings.host)? {
             Named::Platform => Ok(None),
-            Named::Slug(name) | Named::Domain(name) => self.tenant(name).await.map(Some),
+            Named::Slug(name) | Named::Domain(name) => Ok(Some(self.tenant(name).await?.0)),
         }
     }
 
     /// The tenant of a request, by its host name, its header, or both where they agree; none is the platform.
-    async fn tenant_of(&self, parts: &Parts) -> Result<Option<Arc<Fresh<Tenant>>>, Problem> {
+    async fn tenant_of(&self, parts: &Parts) -> Result<Option<Arc<Tenant>>, Problem> {
         let by_host = self.by_host(&tenant::host(&parts.headers)).await?;
         let Some(header) = tenant::by_header(&parts.headers)? else { return Ok(by_host) };
-        let by_header = self.tenant(header).await?;
-        if by_host.is_some_and(|by_host| by_host.it.view.id != by_header.it.view.id) {
+        let by_header = self.tenant(header).await?.0;
+        if by_host.is_some_and(|by_host| by_host.view.id != by_header.view.id) {
             let differ = "the host name and X-Tenant name different tenants";
             return Err(Problem::new(ProblemKind::Invalid, "tenant_contradiction", differ)
                 .hint("send only one of them, or the same in both"));
@@ -107,9 +97,9 @@ impl Gateway {
     /// The scope of a request, with all that is limited for it.
     pub(crate) async fn scope(&self, parts: &Parts, visit: &Visit) -> Result<Scope, Problem> {
         let Some(tenant) = self.tenant_of(parts).await? else { return Ok(Scope::Platform) };
-        standing(&tenant.it.view)?;
-        let id = tenant.it.view.id;
-        let verdict = self.gate.tenant(id, tenant.it.allowance);
+        standing(&tenant.view)?;
+        let id = tenant.view.id;
+        let verdict = self.gate.tenant(id, tenant.allowance);
         visit.judged(verdict).map_err(|refused| refused.problem())?;
         Ok(Scope::Tenant(id))
     }
@@ -117,34 +107,30 @@ impl Gateway {
     /// Where the pages for signing in stand for a host name that is only another name of a tenant.
     pub(crate) async fn canonical(&self, host: &str) -> Option<String> {
         let Ok(Named::Domain(name)) = tenant::by_host(host, &self.settings.host) else { return None };
-        let tenant = self.tenant(name).await.ok()?;
-        Some(tenant.it.view.origin.clone())
+        let (tenant, _) = self.tenant(name).await.ok()?;
+        Some(tenant.view.origin.clone())
     }
 
-    async fn principal(&self, scope: Scope, credential: &str) -> Result<Arc<Fresh<Principal>>, Problem> {
-        let key = credential::digest(scope, credential);
-        if let Some(known) = self.known.principals.get(&key).await {
-            return Ok(known);
-        }
-        let read = Instant::now();
-        let (cx, credential) = (self.own(scope), credential.to_owned());
-        let it = match scope {
-            Scope::Tenant(_) => self.ground.calls.call(Authenticate { credential }, &cx).await?,
-            Scope::Platform => self.ground.calls.call(AuthenticateOperator { credential }, &cx).await?,
+    async fn principal(&self, scope: Scope, credential: &str) -> Result<Arc<Known<Shown>>, Problem> {
+        let read = async {
+            let (cx, credential) = (self.own(scope), credential.to_owned());
+            let principal = match scope {
+                Scope::Tenant(_) => self.ground.calls.call(Authenticate { credential }, &cx).await?,
+                Scope::Platform => self.ground.calls.call(AuthenticateOperator { credential }, &cx).await?,
+            };
+            Ok(Shown { principal, number: self.found.looked.fetch_add(1, Ordering::Relaxed) + 1 })
         };
-        let found = Arc::new(self.known.fresh(it, read));
-        self.known.principals.insert(key, Arc::clone(&found)).await;
-        Ok(found)
+        self.found.shown.get_or(credential::digest(scope, credential), read).await
     }
 
     /// Whose a credential is. After too many that were not good, an address has to wait before it shows another.
-    async fn shown(&self, scope: Scope, credential: &str, visit: &Visit) -> Result<Arc<Fresh<Principal>>, Problem> {
+    async fn shown(&self, scope: Scope, credential: &str, visit: &Visit) -> Result<Arc<Known<Shown>>, Problem> {
         if let Err(refused) = self.gate.may_try(visit.address) {
             return Err(visit.judged(refused).err().unwrap_or(refused).problem());
         }
         let found = self.principal(scope, credential).await;
         let found = found.and_then(|found| {
-            let good = found.it.expires > self.ground.ambient.clock.now();
+            let good = found.principal.expires > self.ground.ambient.clock.now();
             if good { Ok(found) } else { Err(credential::refused()) }
         });
         found.inspect_err(|problem| {
@@ -158,22 +144,23 @@ impl Gateway {
     pub(crate) async fn still(&self, admitted: &Admitted) -> Result<Instant, Problem> {
         let mut read = Instant::now();
         if let Scope::Tenant(id) = admitted.scope {
-            let tenant = self.tenant(&id.to_string()).await?;
-            standing(&tenant.it.view)?;
-            read = tenant.read;
+            let (tenant, at) = self.tenant(&id.to_string()).await?;
+            standing(&tenant.view)?;
+            read = at;
         }
         if let Some(credential) = &admitted.credential {
-            let principal = self.principal(admitted.scope, credential).await?;
-            let left = principal.it.expires.as_millisecond() - self.ground.ambient.clock.now().as_millisecond();
+            let shown = self.principal(admitted.scope, credential).await?;
+            let principal = &shown.principal;
+            let left = principal.expires.as_millisecond() - self.ground.ambient.clock.now().as_millisecond();
             let left = u64::try_from(left).ok().filter(|left| *left > 0).ok_or_else(credential::refused)?;
-            let lacks = admitted.needs.get().is_some_and(|needs| principal.it.grants.of(*needs).is_none());
-            if principal.it.caller != admitted.caller || lacks {
+            let lacks = admitted.needs.get().is_some_and(|needs| principal.grants.of(*needs).is_none());
+            if principal.caller != admitted.caller || lacks {
                 return Err(credential::refused());
             }
             let ends = Instant::now() + Duration::from_millis(left);
-            return Ok((read.min(principal.read) + FRESH).min(ends));
+            return Ok((read.min(shown.at()) + IN_FORCE).min(ends));
         }
-        Ok(read + FRESH)
+        Ok(read + IN_FORCE)
     }
 }
 
@@ -206,10 +193,10 @@ impl Standing for Watched {
         let (gateway, admitted) = (self.gateway.upgrade().ok_or_else(credential::refused)?, &self.admitted);
         // Not what is remembered of it: whoever asks this adds a pause of its own.
         if let Scope::Tenant(id) = admitted.scope {
-            gateway.known.tenants.invalidate(&id.to_string()).await;
+            gateway.found.tenants.forget(&id.to_string());
         }
         if let Some(credential) = &admitted.credential {
-            gateway.known.principals.invalidate(&credential::digest(admitted.scope, credential)).await;
+            gateway.found.shown.forget(&credential::digest(admitted.scope, credential));
         }
         gateway.still(admitted).await.map(drop)
     }
@@ -226,7 +213,7 @@ impl Edge for Gateway {
         let shown = match &credential {
             None => None,
             Some(credential) => match self.shown(scope, credential.text(), &visit).await {
-                Ok(principal) => Some(principal),
+                Ok(shown) => Some(shown),
                 // A cookie is sent by itself: one that ended leaves a visitor, who can still reach the sign-in page.
                 Err(_) if matches!(credential, Credential::Cookie(_)) => None,
                 Err(problem) => return Err(problem),
@@ -236,12 +223,12 @@ impl Edge for Gateway {
             credential::same_origin(parts)?;
         }
         let (caller, grants) = match &shown {
-            Some(principal) => (principal.it.caller, principal.it.grants.clone()),
+            Some(shown) => (shown.principal.caller, shown.principal.grants.clone()),
             None => (Caller::Visitor, self.ground.catalogue.grants(DefaultRole::Visitor)),
         };
         let verdict = self.gate.caller(scope, caller, visit.address);
         visit.judged(verdict).map_err(|refused| refused.problem())?;
-        let number = shown.as_ref().map(|principal| principal.number);
+        let number = shown.as_ref().map(|shown| shown.number);
         let credential = shown.and(credential).map(|it| it.text().to_owned());
         let number = number.unwrap_or(0);
         let admitted = Admitted { scope, caller, credential, number, needs: OnceLock::new() };

@@ -1,23 +1,11 @@
 //! Which other sites' pages may read answers (the Fetch standard, section 3.2): those of the origins that a tenant names.
 //! They act with tokens. Cookies are never taken from them, so no answer allows credentials.
 
-use std::sync::Arc;
-
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
-use kernel::{Scope, TenantId};
-use moka::future::Cache;
+use kernel::{Problem, Scope, TenantId};
 use web::{Body, Response};
 
-use crate::{FRESH, Gateway, context::ReadOrigins, visit::Visit};
-
-/// The origins that tenants name.
-pub(crate) struct Origins(Cache<TenantId, Arc<Vec<String>>>);
-
-impl Default for Origins {
-    fn default() -> Self {
-        Self(Cache::builder().max_capacity(20_000).time_to_live(FRESH).build())
-    }
-}
+use crate::{Gateway, context::ReadOrigins, visit::Visit};
 
 /// The origin of a page on another site; none where the page is of the host that is asked.
 fn foreign(headers: &HeaderMap) -> Option<&str> {
@@ -27,26 +15,25 @@ fn foreign(headers: &HeaderMap) -> Option<&str> {
 }
 
 impl Gateway {
-    async fn origins(&self, tenant: TenantId) -> Arc<Vec<String>> {
-        if let Some(known) = self.known.origins.0.get(&tenant).await {
-            return known;
-        }
-        let read = self.ground.calls.call(ReadOrigins {}, &self.own(Scope::Tenant(tenant))).await;
-        let read = Arc::new(read.map_or_else(
-            |problem| {
+    /// Whether a tenant names an origin as one whose pages may read answers.
+    async fn names(&self, tenant: TenantId, origin: &str) -> bool {
+        let read = async {
+            let view = self.ground.calls.call(ReadOrigins {}, &self.own(Scope::Tenant(tenant))).await?;
+            Ok::<_, Problem>(view.origins)
+        };
+        match self.found.origins.get_or(tenant, read).await {
+            Ok(origins) => origins.iter().any(|named| named == origin),
+            Err(problem) => {
                 tracing::warn!(?problem, "the allowed origins of a tenant cannot be read: none is allowed");
-                Vec::new()
-            },
-            |view| view.origins,
-        ));
-        self.known.origins.0.insert(tenant, Arc::clone(&read)).await;
-        read
+                false
+            }
+        }
     }
 
     /// Whether the page that asks is of an origin that may read the answer, and is not of the host itself.
     pub(crate) async fn lets_read(&self, parts: &Parts, scope: Scope, visit: &Visit) -> bool {
         let (Some(origin), Scope::Tenant(tenant)) = (foreign(&parts.headers), scope) else { return false };
-        if !self.origins(tenant).await.iter().any(|allowed| allowed == origin) {
+        if !self.names(tenant, origin).await {
             return false;
         }
         let Ok(value) = HeaderValue::from_str(origin) else { return false };

@@ -24,7 +24,6 @@ mod visit;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Weak},
-    time::Duration,
 };
 
 use kernel::{Caller, Calls, Catalogue, Cx, DefaultRole, Problem, Scope, cx::Ambient, text::Key};
@@ -39,13 +38,9 @@ pub use proxy::{Access, Credentials, Document, Identities, Identity, Mode, OwnPa
 pub use rate::Rate;
 pub use server::{Http, serve};
 
-use admit::Known;
+use admit::Found;
 use limits::Gate;
 use proxy::Proxy;
-
-/// The longest that a decision about a tenant or a credential is used again: a suspension or revocation is in force
-/// everywhere within this time.
-pub const FRESH: Duration = Duration::from_millis(900);
 
 /// What the gateway needs to know.
 pub struct Settings {
@@ -87,7 +82,7 @@ pub struct Ground {
 pub struct Gateway {
     settings: Settings,
     ground: Ground,
-    known: Known,
+    found: Found,
     gate: Gate,
     proxy: Proxy,
     /// For what outlives the request that began it.
@@ -103,7 +98,7 @@ impl Gateway {
             gate: Gate::new(settings.per_second, &settings.limits),
             proxy,
             me: Weak::clone(me),
-            known: Known::default(),
+            found: Found::default(),
             settings,
             ground,
             stopping: watch::Sender::new(false),

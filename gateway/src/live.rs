@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{HeaderValue, StatusCode, header};
 use http_body::{Body as _, Frame, SizeHint};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 use web::{Body, Response, TooSlow};
 
 use crate::{
@@ -75,7 +75,7 @@ pub(crate) enum End {
 /// Waits until whoever was let in would be let in no more.
 pub(crate) async fn revoked(gateway: Arc<Gateway>, admitted: Arc<Admitted>) -> End {
     while let Ok(until) = gateway.still(&admitted).await {
-        tokio::time::sleep_until(Instant::from_std(until)).await;
+        tokio::time::sleep_until(until).await;
     }
     End::Revoked
 }

@@ -1,8 +1,9 @@
 //! What a person may do: the roles of every installation, the tenant's own, and the permissions of the product, in one.
 
-use std::sync::{Arc, RwLock};
+use std::{sync::Arc, time::Duration};
 
-use kernel::{Condition, Cx, DefaultRole, Grants, Problem, Timestamp};
+use cache::Cache;
+use kernel::{Condition, Cx, DefaultRole, Grants, Problem};
 use store::Page;
 
 use crate::{
@@ -14,23 +15,13 @@ use crate::{
 };
 
 /// How long the product's permissions are used again. With what the gateway adds, a change is in force within a second.
-const FRESH: std::time::Duration = std::time::Duration::from_millis(100);
+const FRESH: Duration = Duration::from_millis(100);
 
 /// The permissions of the product, as they were a moment ago.
-#[derive(Default)]
-pub(crate) struct Declared(RwLock<Option<(Timestamp, Arc<Vec<Permission>>)>>);
+pub(crate) type Declared = Cache<(), Arc<Vec<Permission>>>;
 
-impl Declared {
-    fn known(&self, now: Timestamp) -> Option<Arc<Vec<Permission>>> {
-        let kept = self.0.read().ok()?;
-        kept.as_ref().filter(|(read, _)| now < *read + FRESH && now >= *read).map(|(_, all)| Arc::clone(all))
-    }
-
-    fn keep(&self, read: Timestamp, all: &Arc<Vec<Permission>>) {
-        if let Ok(mut kept) = self.0.write() {
-            *kept = Some((read, Arc::clone(all)));
-        }
-    }
+pub(crate) fn declared() -> Declared {
+    Cache::new(1, FRESH)
 }
 
 /// All that decides what roles grant in a tenant.
@@ -105,16 +96,12 @@ pub(crate) fn covers(giver: &Grants, given: &Grants) -> bool {
 impl Identity {
     /// The permissions of the product: few, and the same for all tenants.
     async fn product(&self) -> Result<Arc<Vec<Permission>>, Problem> {
-        let cx = (self.platform)();
-        let now = cx.real_now();
-        if let Some(known) = self.declared.known(now) {
-            return Ok(known);
-        }
-        let page = Page { limit: permission::MOST, ..Page::default() };
-        let listed = self.store.at(&cx).list::<Permission>("all", "", &page).await?;
-        let all = Arc::new(listed.items.into_iter().map(store::Loaded::into_inner).collect());
-        self.declared.keep(now, &all);
-        Ok(all)
+        let read = async {
+            let page = Page { limit: permission::MOST, ..Page::default() };
+            let listed = self.store.at(&(self.platform)()).list::<Permission>("all", "", &page).await?;
+            Ok::<_, Problem>(Arc::new(listed.items.into_iter().map(store::Loaded::into_inner).collect()))
+        };
+        Ok(Arc::clone(&**self.declared.get_or((), read).await?))
     }
 
     /// The tenant's own roles, in one reading.

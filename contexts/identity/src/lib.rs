@@ -207,7 +207,7 @@ pub fn context(
     platform: impl Fn() -> Cx + Send + Sync + 'static,
 ) -> Context {
     let (passwords, platform) = (Passwords::new(settings.hashing), Box::new(platform));
-    let declared = access::Declared::default();
+    let declared = access::declared();
     let holdable = catalogue.grants(DefaultRole::Owner);
     let recent = Recent::default();
     let it = Arc::new(Identity { store, calls, catalogue, holdable, passwords, recent, settings, platform, declared });

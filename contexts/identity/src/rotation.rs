@@ -1,5 +1,6 @@
 //! Making signing keys, using them, and rotating them.
 
+use cache::Known;
 use std::sync::Arc;
 
 use kernel::{
@@ -78,16 +79,13 @@ impl Identity {
     }
 
     /// What signs at this moment, parsed; as new as a credential is.
-    pub(crate) async fn issuer(&self, algorithm: Algorithm, cx: &Cx) -> Result<Arc<Issuer>, Problem> {
-        let of = (cx.tenant()?, algorithm);
-        if let Some(known) = self.recent.issuers.get(&of) {
-            return Ok(known);
-        }
-        let keys = self.signing_keys(cx).await?;
-        let key = keys.active(algorithm).ok_or_else(|| Problem::internal("no key of that algorithm"))?;
-        let found = Arc::new(Issuer { origin: self.realm(cx).await?.origin.clone(), signer: key.signer()? });
-        self.recent.issuers.insert(of, Arc::clone(&found));
-        Ok(found)
+    pub(crate) async fn issuer(&self, algorithm: Algorithm, cx: &Cx) -> Result<Arc<Known<Issuer>>, Problem> {
+        let read = async {
+            let keys = self.signing_keys(cx).await?;
+            let key = keys.active(algorithm).ok_or_else(|| Problem::internal("no key of that algorithm"))?;
+            Ok(Issuer { origin: self.realm(cx).await?.origin.clone(), signer: key.signer()? })
+        };
+        self.recent.issuers.get_or((cx.tenant()?, algorithm), read).await
     }
 
     /// The claims of a token of a type that this tenant signed.

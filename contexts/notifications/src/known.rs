@@ -1,10 +1,10 @@
 //! What each delivery needs to know and seldom changes, kept for less than a second: a change is in force everywhere
 //! within that time, and at once in the process that made it.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
+use cache::{Cache, IN_FORCE, Known as Held};
 use kernel::{Cx, Problem, Scope, text::Key};
-use moka::future::Cache;
 use store::{Page, Store};
 
 use crate::{
@@ -13,7 +13,6 @@ use crate::{
     template::{Template, built_in, wording::Ready},
 };
 
-const FRESH: Duration = Duration::from_millis(900);
 /// Tenants, and templates, that are remembered at a time.
 const TENANTS: u64 = 10_000;
 const TEMPLATES: u64 = 2_000;
@@ -26,68 +25,61 @@ pub(crate) struct Spoken {
 
 /// See above.
 pub(crate) struct Known {
-    settings: Cache<Scope, Arc<Settings>>,
-    templates: Cache<(Scope, Key), Arc<Spoken>>,
-    endpoints: Cache<Scope, Arc<Vec<Channel>>>,
-}
-
-fn cache<K: std::hash::Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static>(most: u64) -> Cache<K, V> {
-    Cache::builder().max_capacity(most).time_to_live(FRESH).build()
+    settings: Cache<Scope, Settings>,
+    templates: Cache<(Scope, Key), Option<Arc<Spoken>>>,
+    endpoints: Cache<Scope, Vec<Channel>>,
 }
 
 impl Default for Known {
     fn default() -> Self {
-        Self { settings: cache(TENANTS), templates: cache(TEMPLATES), endpoints: cache(TENANTS) }
+        Self {
+            settings: Cache::new(TENANTS, IN_FORCE),
+            templates: Cache::new(TEMPLATES, IN_FORCE),
+            endpoints: Cache::new(TENANTS, IN_FORCE),
+        }
     }
 }
 
 impl Known {
-    pub(crate) async fn settings(&self, store: &Store, cx: &Cx) -> Result<Arc<Settings>, Problem> {
-        if let Some(known) = self.settings.get(&cx.scope()).await {
-            return Ok(known);
-        }
-        let held = store.at(cx).try_load::<Settings>(&Settings::ID.to_owned()).await?;
-        let settings = Arc::new(held.map_or_else(|| Settings::new(None), store::Loaded::into_inner));
-        self.settings.insert(cx.scope(), Arc::clone(&settings)).await;
-        Ok(settings)
+    pub(crate) async fn settings(&self, store: &Store, cx: &Cx) -> Result<Arc<Held<Settings>>, Problem> {
+        let read = async {
+            let held = store.at(cx).try_load::<Settings>(&Settings::ID.to_owned()).await?;
+            Ok(held.map_or_else(|| Settings::new(None), store::Loaded::into_inner))
+        };
+        self.settings.get_or(cx.scope(), read).await
     }
 
     /// What a template says: the tenant's published version, or what the platform says.
     pub(crate) async fn template(&self, store: &Store, cx: &Cx, key: &Key) -> Result<Option<Arc<Spoken>>, Problem> {
-        let name = (cx.scope(), key.clone());
-        if let Some(known) = self.templates.get(&name).await {
-            return Ok(Some(known));
-        }
-        let held = store.at(cx).try_load::<Template>(key).await?;
-        let published = held.as_ref().and_then(|it| it.published()).map(|it| it.wording.clone());
-        let Some(wording) = published.or_else(|| built_in::wording(key)) else { return Ok(None) };
-        let spoken = Arc::new(Spoken { ready: wording.ready(&[])? });
-        self.templates.insert(name, Arc::clone(&spoken)).await;
-        Ok(Some(spoken))
+        let read = async {
+            let held = store.at(cx).try_load::<Template>(key).await?;
+            let published = held.as_ref().and_then(|it| it.published()).map(|it| it.wording.clone());
+            let Some(wording) = published.or_else(|| built_in::wording(key)) else { return Ok::<_, Problem>(None) };
+            Ok(Some(Arc::new(Spoken { ready: wording.ready(&[])? })))
+        };
+        Ok(self.templates.get_or((cx.scope(), key.clone()), read).await?.as_ref().as_ref().map(Arc::clone))
     }
 
     /// The webhook endpoints of a tenant that are in use.
-    pub(crate) async fn endpoints(&self, store: &Store, cx: &Cx) -> Result<Arc<Vec<Channel>>, Problem> {
-        if let Some(known) = self.endpoints.get(&cx.scope()).await {
-            return Ok(known);
-        }
-        let page = Page { limit: 200, ..Page::default() };
-        let listed = store.at(cx).list::<Channel>("kind", "webhook", &page).await?;
-        let used = listed.items.into_iter().map(store::Loaded::into_inner).filter(|it| it.state == State::Enabled);
-        let endpoints = Arc::new(used.collect());
-        self.endpoints.insert(cx.scope(), Arc::clone(&endpoints)).await;
-        Ok(endpoints)
+    pub(crate) async fn endpoints(&self, store: &Store, cx: &Cx) -> Result<Arc<Held<Vec<Channel>>>, Problem> {
+        let read = async {
+            let page = Page { limit: 200, ..Page::default() };
+            let listed = store.at(cx).list::<Channel>("kind", "webhook", &page).await?;
+            let used = listed.items.into_iter().map(store::Loaded::into_inner).filter(|it| it.state == State::Enabled);
+            Ok(used.collect())
+        };
+        self.endpoints.get_or(cx.scope(), read).await
     }
 
-    pub(crate) async fn forget_settings(&self, scope: Scope) {
-        self.settings.invalidate(&scope).await;
+    pub(crate) fn forget_settings(&self, scope: Scope) {
+        self.settings.forget(&scope);
     }
 
-    pub(crate) async fn forget_template(&self, scope: Scope, key: &Key) {
-        self.templates.invalidate(&(scope, key.clone())).await;
+    pub(crate) fn forget_template(&self, scope: Scope, key: &Key) {
+        self.templates.forget(&(scope, key.clone()));
     }
 
-    pub(crate) async fn forget_endpoints(&self, scope: Scope) {
-        self.endpoints.invalidate(&scope).await;
+    pub(crate) fn forget_endpoints(&self, scope: Scope) {
+        self.endpoints.forget(&scope);
     }
 }

@@ -22,6 +22,7 @@ mod unsubscribe;
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
+use cache::Cache;
 use channel::{
     commands::{CreateMailServer, CreateWebhook, RemoveChannel, RotateSecret, SwitchChannel, UpdateWebhook},
     queries::ListChannels,
@@ -40,7 +41,6 @@ use kernel::{
     Aggregate, Calls, Clock, Context, Cx, Endpoint, Envelope, Event, Permission, Problem, Scope, ScopeKind, TimeDomain,
     context::{Body, Fired},
 };
-use moka::future::Cache;
 use notification::{
     Notification,
     commands::{ReplayNotification, SendNotification},
@@ -162,7 +162,7 @@ impl Table {
 /// The context, with its table. Webhooks are signed with the time of `clock`.
 pub fn context(store: Store, calls: Calls, mail: Arc<dyn Carrier>, site: Site, clock: Arc<dyn Clock>) -> Context {
     let webhooks = Arc::new(Webhooks::new(site.reach, clock));
-    let servers = Cache::builder().max_capacity(SERVERS).time_to_live(RESOLVED).build();
+    let servers = Cache::new(SERVERS, RESOLVED);
     let pace = RateLimiter::keyed(Quota::per_second(MAILS).allow_burst(MAILS_AT_ONCE));
     let (known, streams) = (known::Known::default(), stream::Streams::default());
     let it = Arc::new(Notifications { store, calls, site, known, streams, mail, webhooks, servers, pace });

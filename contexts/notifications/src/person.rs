@@ -106,7 +106,7 @@ impl Notifications {
             };
             store.change(&id, rule).await?;
         }
-        self.known.forget_settings(cx.scope()).await;
+        self.known.forget_settings(cx.scope());
         Ok(())
     }
 

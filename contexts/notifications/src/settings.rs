@@ -181,7 +181,7 @@ impl Handle<UpdateSettings> for Notifications {
             Ok(())
         });
         let changed = changed.await?;
-        self.known.forget_settings(cx.scope()).await;
+        self.known.forget_settings(cx.scope());
         Ok((&*changed).into())
     }
 }

@@ -33,11 +33,12 @@ mod trial;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use cache::Turns;
 use events::Services;
 use kernel::{Aggregate, Cx, Happened, Problem, Scope};
 use store::{Loaded, Store};
 
-use flags::{Flags, Turns};
+use flags::Flags;
 use quotas::Slices;
 
 pub use domain::Challenge;
@@ -94,14 +95,14 @@ pub(crate) struct Tenants {
     pub(crate) control: Arc<dyn Control>,
     pub(crate) settings: Settings,
     pub(crate) flags: Flags,
-    pub(crate) turns: Turns,
+    pub(crate) turns: Turns<(Scope, String)>,
     pub(crate) slices: Slices,
 }
 
 impl Tenants {
     fn new(store: Store, services: Services, ports: Ports, settings: Settings) -> Self {
         let Ports { remains, control } = ports;
-        let (flags, turns, slices) = (Flags::new(), Turns::new(), Slices::new());
+        let (flags, turns, slices) = (Flags::new(), Turns::new(10_000), Slices::new());
         Self { store, services, remains, control, settings, flags, turns, slices }
     }
 

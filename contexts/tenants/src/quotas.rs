@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use cache::Handles;
 use contracts::{
     entitlements::{ConfirmQuota, QuotaView, ReleaseQuota, ReserveQuota, SpendQuota},
     identity::UserActivated,
@@ -14,7 +15,6 @@ use contracts::{
 use kernel::{
     Caller, Cx, Granted, Handle, Happened, Problem, ProblemKind, TenantId, context::Fired, text::Key, use_case,
 };
-use moka::sync::Cache;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +34,7 @@ const LONGEST: Duration = Duration::from_hours(30 * 24);
 
 /// What was taken from quotas and not handed out yet. Lost with the process, and then used up: never more is handed out
 /// than there is.
-pub(crate) struct Slices(Cache<(TenantId, Key), Arc<Mutex<Slice>>>);
+pub(crate) struct Slices(Handles<(TenantId, Key), Mutex<Slice>>);
 
 #[derive(Default)]
 struct Slice {
@@ -44,11 +44,11 @@ struct Slice {
 
 impl Slices {
     pub(crate) fn new() -> Self {
-        Self(Cache::builder().max_capacity(100_000).time_to_idle(Duration::from_hours(1)).build())
+        Self(Handles::new(100_000, Duration::from_hours(1)))
     }
 
     fn of(&self, tenant: TenantId, resource: &Key) -> Arc<Mutex<Slice>> {
-        self.0.get_with((tenant, resource.clone()), Arc::default)
+        self.0.of((tenant, resource.clone()), Mutex::default)
     }
 }
 
@@ -117,8 +117,8 @@ impl Tenants {
         resource: &Key,
         mut rule: impl FnMut(&mut ResourceQuota, Allowance) -> Result<H, Problem> + Send,
     ) -> Result<(ResourceQuota, Allowance), Problem> {
-        let turn = self.turns.of(cx.scope(), resource.as_str());
-        let _turn = turn.begin().await?;
+        let turn = self.turns.of((cx.scope(), resource.to_string()));
+        let _turn = turn.begin().await;
         // After the wait, so that a limit that was lowered meanwhile holds.
         let allowance = self.allowance(cx, resource).await?;
         let (real, now) = (cx.real_now(), cx.now());
@@ -244,8 +244,8 @@ impl Handle<SpendQuota> for Tenants {
             return Ok(());
         }
         // One fetches the next slice, the others wait for it; a resource's own turn is taken inside.
-        let turn = self.turns.of(cx.scope(), &format!("slice/{}", it.resource));
-        let _turn = turn.begin().await?;
+        let turn = self.turns.of((cx.scope(), format!("slice/{}", it.resource)));
+        let _turn = turn.begin().await;
         // Whoever needs less may be served meanwhile, so that once may not be enough.
         while let Err(missing) = take() {
             let most = (allowance.limit / SLICE).clamp(missing, LARGEST_SLICE.max(missing));

@@ -8,8 +8,8 @@ pub mod model;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use cache::Cache;
 use kernel::{Problem, ProblemKind, Scope, UserId, entropy::Entropy};
-use moka::future::Cache;
 
 pub use data::DataKey;
 pub use keyring::Keyring;
@@ -78,34 +78,25 @@ struct Inner {
     keyring: Keyring,
     wrapped: Arc<dyn WrappedKeys>,
     entropy: Arc<dyn Entropy>,
-    cache: Cache<String, Arc<DataKey>>,
+    cache: Cache<(Scope, Option<UserId>), Arc<DataKey>>,
 }
 
 impl Keys {
     /// Keys wrapped by a keyring and kept in a store.
     pub fn new(keyring: Keyring, wrapped: Arc<dyn WrappedKeys>, entropy: Arc<dyn Entropy>) -> Self {
-        let cache = Cache::builder().max_capacity(KEPT).time_to_live(CACHED).build();
-        Self(Arc::new(Inner { keyring, wrapped, entropy, cache }))
+        Self(Arc::new(Inner { keyring, wrapped, entropy, cache: Cache::new(KEPT, CACHED) }))
     }
 
     /// The key of a scope; made when it is first asked for.
     pub async fn scope(&self, scope: Scope) -> Result<Arc<DataKey>, KeyError> {
-        let name = scope.to_string();
-        if let Some(key) = self.0.cache.get(&name).await {
-            return Ok(key);
-        }
-        let wrapping = self.0.keyring.wrapping();
-        self.fetch(name, &wrapping).await
+        let fetched = async { self.fetch(scope.to_string(), &self.0.keyring.wrapping()).await };
+        Ok(Arc::clone(&**self.0.cache.get_or((scope, None), fetched).await?))
     }
 
     /// The key of a person in a scope; made when it is first asked for.
     pub async fn person(&self, scope: Scope, person: UserId) -> Result<Arc<DataKey>, KeyError> {
-        let name = format!("{scope}/{person}");
-        if let Some(key) = self.0.cache.get(&name).await {
-            return Ok(key);
-        }
-        let wrapping = self.scope(scope).await?;
-        self.fetch(name, &wrapping).await
+        let fetched = async { self.fetch(format!("{scope}/{person}"), self.scope(scope).await?.as_ref()).await };
+        Ok(Arc::clone(&**self.0.cache.get_or((scope, Some(person)), fetched).await?))
     }
 
     async fn fetch(&self, name: String, wrapping: &DataKey) -> Result<Arc<DataKey>, KeyError> {
@@ -119,23 +110,20 @@ impl Keys {
             self.0.wrapped.add(&name, sealed).await?
         };
         let Wrapped::Key(sealed) = standing else { return Err(KeyError::Destroyed) };
-        let key = Arc::new(DataKey::new(&wrapping.open(&context, "", &sealed)?)?);
-        self.0.cache.insert(name, Arc::clone(&key)).await;
-        Ok(key)
+        Ok(Arc::new(DataKey::new(&wrapping.open(&context, "", &sealed)?)?))
     }
 
     /// Destroys the key of a person: whatever was sealed under it is gone within [`CACHED`].
     pub async fn destroy_person(&self, scope: Scope, person: UserId) -> Result<(), KeyError> {
-        let name = format!("{scope}/{person}");
-        self.0.wrapped.destroy(&name).await?;
-        self.0.cache.invalidate(&name).await;
+        self.0.wrapped.destroy(&format!("{scope}/{person}")).await?;
+        self.0.cache.forget(&(scope, Some(person)));
         Ok(())
     }
 
     /// Destroys the key of a scope with those of all its people.
     pub async fn destroy_scope(&self, scope: Scope) -> Result<(), KeyError> {
         self.0.wrapped.destroy(&scope.to_string()).await?;
-        self.0.cache.invalidate_all();
+        self.0.cache.forget_all();
         Ok(())
     }
 

@@ -1,15 +1,15 @@
 //! What an upstream is told of a caller: a short-lived token (RFC 7519) signed with Ed25519 (RFC 8037), good for one
 //! audience, one method and one address, as a DPoP proof is (RFC 9449, section 4.2).
 
+use cache::{Cache, IN_FORCE};
 use http::{HeaderValue, Method};
 use kernel::{Caller, Condition, Cx, Permission, Problem, Scope};
-use moka::sync::Cache;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::table::Compiled;
-use crate::{FRESH, visit::Admitted};
+use crate::visit::Admitted;
 
 /// How long a token is good, in seconds.
 const GOOD: i64 = 30;
@@ -52,8 +52,7 @@ impl Identities {
         let key = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| Problem::internal("no key from this seed"))?;
         let kid = thumbprint(&url(key.public_key().as_ref()));
         let header = url(json!({ "alg": "EdDSA", "typ": "JWT", "kid": kid }).to_string().as_bytes());
-        let signed = Cache::builder().max_capacity(50_000).time_to_live(FRESH).build();
-        Ok(Self { key, header, issuer, signed })
+        Ok(Self { key, header, issuer, signed: Cache::new(50_000, IN_FORCE) })
     }
 
     /// The key that verifies (RFC 7517), named by its thumbprint (RFC 7638).
@@ -74,7 +73,7 @@ impl Identities {
         let asked = format!("{} {audience} {address}", route.operation);
         let key = (admitted.number, cx.scope(), method.clone(), asked);
         if let Some(signed) = self.signed.get(&key) {
-            return Ok(signed);
+            return Ok(HeaderValue::clone(&signed));
         }
         let held = |condition| {
             let held = move |it: &&Permission| cx.grants().of(**it) == Some(condition);
@@ -104,7 +103,7 @@ impl Identities {
         let text = format!("{}.{}", self.header, url(&claims));
         let signature = url(self.key.sign(text.as_bytes()).as_ref());
         let token = HeaderValue::try_from(format!("{text}.{signature}")).map_err(Problem::internal)?;
-        self.signed.insert(key, token.clone());
+        self.signed.keep(key, token.clone());
         Ok(token)
     }
 }

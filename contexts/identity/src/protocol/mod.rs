@@ -9,13 +9,13 @@ mod program;
 mod tokens;
 mod userinfo;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use askama::Template;
 use bytes::Bytes;
+use cache::{Cache, IN_FORCE};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use kernel::{ClientId, Problem, ScopeKind, TenantId, context::Body};
-use moka::sync::Cache;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -35,18 +35,17 @@ pub(crate) type Answer = Result<Response<Body>, Problem>;
 /// What is used again for as long as a decision about a credential may be (0.9 s): so a token costs a signature, and no
 /// look into the store.
 pub(crate) struct Recent {
-    pub(crate) issuers: Cache<(TenantId, Algorithm), Arc<Issuer>>,
-    pub(crate) clients: Cache<(TenantId, ClientId), Arc<Client>>,
+    pub(crate) issuers: Cache<(TenantId, Algorithm), Issuer>,
+    pub(crate) clients: Cache<(TenantId, ClientId), Option<Arc<Client>>>,
     /// One at a time makes an RSA key.
     pub(crate) making: Arc<Semaphore>,
 }
 
 impl Default for Recent {
     fn default() -> Self {
-        const FRESH: Duration = Duration::from_millis(900);
         Self {
-            issuers: Cache::builder().max_capacity(10_000).time_to_live(FRESH).build(),
-            clients: Cache::builder().max_capacity(10_000).time_to_live(FRESH).build(),
+            issuers: Cache::new(10_000, IN_FORCE),
+            clients: Cache::new(10_000, IN_FORCE),
             making: Arc::new(Semaphore::new(1)),
         }
     }

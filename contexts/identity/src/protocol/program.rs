@@ -70,14 +70,11 @@ fn unknown() -> Failure {
 impl Identity {
     /// A program, as new as a credential is.
     pub(super) async fn client(&self, id: ClientId, cx: &Cx) -> Result<Option<Arc<Client>>, Problem> {
-        let of = (cx.tenant()?, id);
-        if let Some(known) = self.recent.clients.get(&of) {
-            return Ok(Some(known));
-        }
-        let Some(found) = self.store.at(cx).try_load::<Client>(&id).await? else { return Ok(None) };
-        let found = Arc::new(found.into_inner());
-        self.recent.clients.insert(of, Arc::clone(&found));
-        Ok(Some(found))
+        let read = async {
+            let found = self.store.at(cx).try_load::<Client>(&id).await?;
+            Ok::<_, Problem>(found.map(|found| Arc::new(found.into_inner())))
+        };
+        Ok(self.recent.clients.get_or((cx.tenant()?, id), read).await?.as_ref().as_ref().map(Arc::clone))
     }
 
     /// The program of a request to an endpoint for programs.

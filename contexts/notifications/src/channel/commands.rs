@@ -54,7 +54,7 @@ impl Notifications {
         }
         let (channel, made) = Channel::new(cx.new_id(), name, kind);
         let made = store.create(channel, made).await?.into_inner();
-        self.known.forget_endpoints(cx.scope()).await;
+        self.known.forget_endpoints(cx.scope());
         Ok(made)
     }
 }
@@ -158,7 +158,7 @@ impl Handle<UpdateWebhook> for Notifications {
             Ok(ChannelUpdated { channel: channel.id })
         });
         let changed = changed.await?;
-        self.known.forget_endpoints(cx.scope()).await;
+        self.known.forget_endpoints(cx.scope());
         Ok((&*changed).into())
     }
 }
@@ -181,7 +181,7 @@ impl Handle<SwitchChannel> for Notifications {
         let state = if it.enabled { State::Enabled } else { State::Paused };
         let rule = |channel: &mut Channel| Ok(channel.switch(state));
         let changed = self.store.at(&cx).change(&it.channel, rule).await?;
-        self.known.forget_endpoints(cx.scope()).await;
+        self.known.forget_endpoints(cx.scope());
         Ok((&*changed).into())
     }
 }
@@ -227,7 +227,7 @@ impl Handle<RemoveChannel> for Notifications {
         let store = self.store.at(&cx);
         let channel = store.load::<Channel>(&it.channel).await?;
         store.delete(channel, ChannelUpdated { channel: it.channel }).await?;
-        self.known.forget_endpoints(cx.scope()).await;
+        self.known.forget_endpoints(cx.scope());
         Ok(())
     }
 }

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::BytesMut;
+use cache::Handles;
 use kernel::Clock;
-use moka::sync::Cache;
 use reqwest::{
     Client, Response, StatusCode, Url,
     dns::{Addrs, Name, Resolve, Resolving},
@@ -53,7 +53,7 @@ pub struct Webhooks {
     client: Result<Client, String>,
     reach: Reach,
     clock: Arc<dyn Clock>,
-    running: Cache<String, Arc<Semaphore>>,
+    running: Handles<String, Semaphore>,
 }
 
 /// Why an address is refused as that of an endpoint.
@@ -100,7 +100,7 @@ impl Webhooks {
             .user_agent(concat!("Freehold-Webhooks/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| error.to_string());
-        let running = Cache::builder().max_capacity(ENDPOINTS).time_to_idle(Duration::from_mins(10)).build();
+        let running = Handles::new(ENDPOINTS, Duration::from_mins(10));
         Self { client, reach, clock, running }
     }
 
@@ -152,7 +152,7 @@ impl Carrier for Webhooks {
         let Target::Webhook(to) = &message.to else {
             return Err(DeliveryError::Permanent("not a webhook".to_owned())).into();
         };
-        let running = self.running.get_with_by_ref(&to.name, || Arc::new(Semaphore::new(AT_ONCE)));
+        let running = self.running.of(to.name.clone(), || Semaphore::new(AT_ONCE));
         let Ok(_permit) = running.try_acquire() else { return Err(DeliveryError::Busy).into() };
         let response = match self.send(to, message).await {
             Ok(response) => response,

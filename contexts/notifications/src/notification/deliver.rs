@@ -90,7 +90,7 @@ impl Notifications {
                 let changed = store.change(id, rule).await?;
                 if changed.state != State::Enabled {
                     tracing::warn!(channel = %id, "an endpoint is disabled: it failed for days, or is gone");
-                    self.known.forget_endpoints(cx.scope()).await;
+                    self.known.forget_endpoints(cx.scope());
                 }
             }
         }
@@ -116,8 +116,8 @@ impl Notifications {
     ) -> Result<Arc<dyn Carrier>, Problem> {
         let Kind::Smtp(server) = &channel.kind else { return Ok(Arc::clone(&self.mail)) };
         let key = format!("{}/{}/{id}/{version}", cx.scope(), Channel::KIND);
-        if let Some(open) = self.servers.get(&key).await {
-            return Ok(open);
+        if let Some(open) = self.servers.get(&key) {
+            return Ok(Arc::clone(&**open));
         }
         let carrier: Arc<dyn Carrier> = match self.site.reach.resolve(&server.host, server.port).await {
             Ok(found) => {
@@ -126,7 +126,7 @@ impl Notifications {
             }
             Err(refused) => return Ok(Arc::new(Unreachable(refused.to_string()))),
         };
-        self.servers.insert(key, Arc::clone(&carrier)).await;
+        self.servers.keep(key, Arc::clone(&carrier));
         Ok(carrier)
     }
 }

@@ -65,7 +65,7 @@ impl Handle<PublishTemplate> for Notifications {
     async fn handle(&self, it: PublishTemplate, cx: Granted<PublishTemplate>) -> Result<TemplateView, Problem> {
         let now = cx.now();
         let changed = self.store.at(&cx).change(&it.template, |it: &mut Template| Ok(it.publish(now)?)).await?;
-        self.known.forget_template(cx.scope(), &it.template).await;
+        self.known.forget_template(cx.scope(), &it.template);
         Ok((&*changed).into())
     }
 }
@@ -86,7 +86,7 @@ impl Handle<RollBackTemplate> for Notifications {
     async fn handle(&self, it: RollBackTemplate, cx: Granted<RollBackTemplate>) -> Result<TemplateView, Problem> {
         let rule = |template: &mut Template| Ok(template.roll_back(it.version)?);
         let changed = self.store.at(&cx).change(&it.template, rule).await?;
-        self.known.forget_template(cx.scope(), &it.template).await;
+        self.known.forget_template(cx.scope(), &it.template);
         Ok((&*changed).into())
     }
 }
@@ -107,7 +107,7 @@ impl Handle<DropTemplate> for Notifications {
         let template = store.load::<Template>(&it.template).await?;
         let updated = TemplateUpdated { template: it.template.to_string(), version: None };
         store.delete(template, updated).await?;
-        self.known.forget_template(cx.scope(), &it.template).await;
+        self.known.forget_template(cx.scope(), &it.template);
         Ok(())
     }
 }
