@@ -6,6 +6,7 @@
 mod growth;
 mod limits;
 mod load;
+mod onward;
 mod paths;
 mod peers;
 mod report;
@@ -29,9 +30,7 @@ use server::Server;
 use wire::Ask;
 
 /// No caller is refused for asking too often, but where that is what is measured.
-const UNLIMITED: &[(&str, &str)] = &[("FREEHOLD_RATE", "100000000")];
-/// Where it is written how an upstream is configured: `{upstream}` stands for its address.
-const UPSTREAM: &str = "bench/upstream.toml";
+pub(crate) const UNLIMITED: &[(&str, &str)] = &[("FREEHOLD_RATE", "100000000")];
 
 /// Measures a release build.
 #[derive(Parser)]
@@ -78,7 +77,8 @@ async fn run(arguments: &Arguments) -> Result<()> {
     raw(&mut report)?;
     fresh(&binary, seconds, &mut report).await?;
     refusal(&binary, seconds, &mut report).await;
-    proxy(&binary, seconds, &mut report).await;
+    onward::proxied(&binary, seconds, &mut report).await;
+    onward::delivered(&binary, &mut report).await;
     let steps: &[u64] = if arguments.large { &[10, 1_000, 10_000] } else { &[10, 1_000] };
     growth::run(&binary, UNLIMITED, steps, seconds, &mut report).await?;
     if arguments.peers {
@@ -132,54 +132,6 @@ async fn refusal(binary: &Path, seconds: u64, report: &mut Report) {
         load::run(&server, &Load { lasts, ..Load::same(ask.bytes()).expects(429) }).await
     };
     report.measured(Row::cpu("refusal by a limit", 10.0), measured.await);
-}
-
-/// What a request costs that goes on to an upstream.
-async fn proxy(binary: &Path, seconds: u64, report: &mut Report) {
-    for (name, path, most) in
-        [("plain proxy", "/bench/plain", 25.0), ("proxied with identity", "/bench/identity", 50.0)]
-    {
-        let measured = async {
-            let settings = std::fs::read_to_string(UPSTREAM)
-                .with_context(|| format!("{UPSTREAM} is not there: it says how an upstream is configured"))?;
-            let (_folder, data) = server::folder()?;
-            let upstream = upstream().await?;
-            let file = data.with_extension("toml");
-            std::fs::write(&file, settings.replace("{upstream}", &format!("http://127.0.0.1:{upstream}")))?;
-            // Read as `freehold.toml` of the folder that it is started in.
-            std::fs::rename(&file, file.with_file_name("freehold.toml"))?;
-            let server = Server::start(binary, &data, UNLIMITED)?;
-            let tenant = world::tenant(&server, "acme").await?;
-            let ask = tenant.program(Ask::get(&tenant.host, path));
-            let lasts = Duration::from_secs(seconds);
-            load::run(&server, &Load { lasts, ..Load::same(ask.bytes()) }).await
-        };
-        report.measured(Row::cpu(name, most), measured.await);
-    }
-}
-
-/// Answers a hundred bytes to whatever is asked, from the core of the load.
-async fn upstream() -> Result<u16> {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    let port = listener.local_addr()?.port();
-    let answer =
-        format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\n{}", "x".repeat(100));
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let answer = answer.clone();
-            tokio::spawn(async move {
-                let mut seen = vec![0; 8_192];
-                // A request without a body, in one piece, as the proxy sends it over loopback.
-                while stream.read(&mut seen).await.is_ok_and(|count| count > 0) {
-                    if stream.write_all(answer.as_bytes()).await.is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-    });
-    Ok(port)
 }
 
 /// The CPU of a release build from nothing, in a folder of its own.

@@ -2,7 +2,7 @@
 //! so that one slow act or one scope with very many holds up nobody else's.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -44,11 +44,20 @@ struct Flight {
 }
 
 impl Flight {
-    fn takes(&self, key: &CoreKey, now: Instant) -> bool {
-        self.keys.len() < AT_ONCE
-            && !self.keys.contains(key)
-            && self.of_scope.get(&key.space).is_none_or(|count| *count < OF_ONE_SCOPE)
-            && self.resting.get(key).is_none_or(|(_, until)| *until <= now)
+    /// Of what is due: what neither is under way nor rests.
+    fn could_begin(&self, due: Vec<DueTimer>, now: Instant) -> VecDeque<DueTimer> {
+        let rests = |key: &CoreKey| self.resting.get(key).is_some_and(|(_, until)| *until > now);
+        due.into_iter().filter(|it| !self.keys.contains(&it.key) && !rests(&it.key)).collect()
+    }
+
+    /// Takes the first of those that wait that may begin now.
+    fn next_of(&self, waiting: &mut VecDeque<DueTimer>) -> Option<DueTimer> {
+        if self.keys.len() >= AT_ONCE {
+            return None;
+        }
+        let has_room = |space: &Space| self.of_scope.get(space).is_none_or(|count| *count < OF_ONE_SCOPE);
+        let free = |it: &DueTimer| has_room(&it.key.space) && !self.keys.contains(&it.key);
+        waiting.remove(waiting.iter().position(free)?)
     }
 
     fn begins(&mut self, key: &CoreKey) {
@@ -87,22 +96,31 @@ impl Timers {
 
     /// Looks for ever; drop the future to stop.
     pub async fn follow(&self) {
-        let mut flight = Flight::default();
+        // What was due at the last look and is not begun yet; whether there may be more.
+        let (mut flight, mut waiting, mut more) = (Flight::default(), VecDeque::new(), false);
         let mut running = FuturesUnordered::new();
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            while let Some(timer) = flight.next_of(&mut waiting) {
+                flight.begins(&timer.key);
+                running.push(self.act(timer));
+            }
             tokio::select! {
-                Some((key, succeeded)) = running.next() => flight.ends(&key, succeeded, Instant::now()),
+                Some((key, succeeded)) = running.next() => {
+                    flight.ends(&key, succeeded, Instant::now());
+                    if more && waiting.is_empty() {
+                        look.reset_immediately();
+                    }
+                }
                 _ = look.tick() => {
                     flight.forget_the_old(Instant::now());
                     match self.due_now().await {
-                        Ok(due) => for timer in due {
-                            if flight.takes(&timer.key, Instant::now()) {
-                                flight.begins(&timer.key);
-                                running.push(self.act(timer));
-                            }
-                        },
+                        Ok(due) => {
+                            let full = due.len() == BATCH;
+                            waiting = flight.could_begin(due, Instant::now());
+                            more = full && !waiting.is_empty();
+                        }
                         Err(error) => tracing::warn!(%error, "timers cannot be read"),
                     }
                 }
@@ -173,26 +191,37 @@ fn scope_of(space: &Space) -> Option<Scope> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use store::TimerKey;
 
     fn key(scope: Scope, id: &str) -> CoreKey {
         CoreKey { space: Space::of(scope), kind: "test.thing".to_owned(), id: id.to_owned() }
+    }
+
+    fn due(key: &CoreKey) -> DueTimer {
+        DueTimer { key: key.clone(), timer: TimerKey { name: "due".to_owned(), due: Timestamp::UNIX_EPOCH } }
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_scope_has_a_bounded_share_and_failures_rest() {
         let (mut flight, now) = (Flight::default(), Instant::now());
         let crowd = Scope::Tenant(kernel::Id::from_uuid(uuid::Uuid::max()));
-        for place in 0..OF_ONE_SCOPE {
-            let key = key(crowd, &place.to_string());
-            assert!(flight.takes(&key, now));
-            flight.begins(&key);
-            assert!(!flight.takes(&key, now), "the same aggregate is acted on once at a time");
+        let of_crowd: Vec<_> = (0..=OF_ONE_SCOPE).map(|place| key(crowd, &place.to_string())).collect();
+        let other = key(Scope::Platform, "other");
+        let all = of_crowd.iter().chain(std::iter::once(&other)).map(due).collect();
+        let mut waiting = flight.could_begin(all, now);
+        let mut begun = Vec::new();
+        while let Some(timer) = flight.next_of(&mut waiting) {
+            flight.begins(&timer.key);
+            begun.push(timer.key);
         }
-        assert!(!flight.takes(&key(crowd, "more"), now));
-        assert!(flight.takes(&key(Scope::Platform, "other"), now), "others have their share");
-        flight.ends(&key(crowd, "0"), false, now);
-        assert!(!flight.takes(&key(crowd, "0"), now), "who failed rests");
-        assert!(flight.takes(&key(crowd, "more"), now));
-        assert!(flight.takes(&key(crowd, "0"), now + REST));
+        assert!(begun.contains(&other), "others have their share");
+        assert_eq!((begun.len(), waiting.len()), (OF_ONE_SCOPE + 1, 1));
+
+        let first = of_crowd.first().unwrap();
+        assert!(flight.could_begin(vec![due(first)], now).is_empty(), "the same aggregate is acted on once at a time");
+        flight.ends(first, false, now);
+        assert!(flight.next_of(&mut waiting).is_some(), "whoever waits goes on where there is room");
+        assert!(flight.could_begin(vec![due(first)], now).is_empty(), "who failed rests");
+        assert!(!flight.could_begin(vec![due(first)], now + REST).is_empty());
     }
 }
