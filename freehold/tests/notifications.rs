@@ -180,7 +180,8 @@ async fn webhooks_are_signed_tried_again_replayed_and_rotated() {
     let batch = format!("/v1/notification-batches/{}", replayed["id"].as_str().unwrap());
     until("the end of the replay", async || {
         let batch = owner.does("GET", &batch, Value::Null).await;
-        (batch["finished"] == true && batch["done"] == 1).then_some(())
+        // What came of the colleague's coming may have met the same answer.
+        (batch["finished"] == true && batch["done"].as_u64() >= Some(1)).then_some(())
     })
     .await;
     let again = receiver.gets("gone-1", 2).await;
