@@ -179,7 +179,7 @@ pub(crate) fn restore(config: &Config, asked: &Restore) -> Result<ExitCode> {
     let manifest: Manifest = serde_json::from_slice(&text).context("the manifest")?;
     ensure!(manifest.version == 1, "a backup of version {}: use the release {}", manifest.version, manifest.release);
     // Whoever runs on this data now would go on writing to files that are moved away.
-    let lock = data.exists().then(|| crate::platform::lock(config)).transpose()?;
+    let lock = data.exists().then(|| crate::parts::lock(config)).transpose()?;
     let there = data.join(STORE).exists();
     if there && !asked.replace {
         bail!(

@@ -62,7 +62,7 @@ pub(crate) struct OfTenants {
 /// The effective configuration. The reference page and the sample file are made from this type and `defaults`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Config {
+pub struct Config {
     /// The address and port to listen on.
     #[schemars(with = "String")]
     pub(crate) listen: SocketAddr,
@@ -132,6 +132,15 @@ fn source(metadata: Option<&Metadata>) -> String {
 }
 
 impl Config {
+    /// The defaults with these settings, named as `freehold config` names them, and nothing of the surroundings.
+    pub fn given(settings: &[(&str, serde_json::Value)]) -> Result<Self, Box<figment::Error>> {
+        let figment = Figment::from(Serialized::defaults(defaults()));
+        let merge = |figment: Figment, (name, value): &(&str, serde_json::Value)| {
+            figment.merge(Serialized::default(name, value))
+        };
+        settings.iter().fold(figment, merge).extract().map_err(Box::new)
+    }
+
     /// Reads all sources.
     pub(crate) fn load(overrides: &Overrides) -> Result<Self, Box<figment::Error>> {
         struct Named<P>(P, &'static str);

@@ -1,43 +1,51 @@
-//! The composition: engines, contexts, gateway, in one process. The only place that knows all of them.
+//! The composition: contexts and gateway on the parts that they are given. The only place that knows all of them.
 
-use std::{fs::File, process::ExitCode, sync::Arc, time::Duration};
+use std::{future::Future, net::IpAddr, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use async_trait::async_trait;
 use axum::{Router, response::IntoResponse, routing::get};
-use columnar::ColumnarFacts;
-use events::{Housekeeping, Log, Reactions, Services, Timers, operations::Operations};
+use events::{Housekeeping, Log, Reactions, Relay, Services, Timers, operations::Operations};
 use facts::Facts;
 use gateway::{Gateway, Ground, Metrics};
-use kernel::{Calls, Catalogue, Context, Problem, Scope, cx::Ambient};
-use keys::{Keyring, Keys};
+use kernel::{Calls, Catalogue, Context, Problem, Scope};
 use mesh::Registry;
-use sqlite::{SqliteEngine, SqliteKeys};
-use store::Store;
-use tokio::net::TcpListener;
+use store::{Store, Upkeep};
+use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 
-use crate::{backup, config::Config, domains, failure::Failure, mail};
+use crate::{
+    backup,
+    config::Config,
+    parts::{Parts, Queue},
+};
 
 /// All that runs.
-struct Platform {
+pub struct Platform {
     contexts: Arc<Vec<Context>>,
     router: Router,
     gateway: Arc<Gateway>,
     metrics: Arc<Metrics>,
-    engine: Arc<SqliteEngine>,
+    upkeep: Arc<dyn Upkeep>,
+    log: Arc<dyn Log>,
+    queue: Queue,
+    appended: Arc<Notify>,
     store: Store,
     services: Services,
     calls: Calls,
     operations: Arc<Operations>,
     retention: Duration,
-    /// Held while the process runs, so that no second one opens the same data.
-    _lock: File,
+}
+
+/// Reactions, timers and housekeeping under way; they end when this is dropped.
+#[must_use]
+pub struct Following {
+    _tasks: JoinSet<()>,
 }
 
 /// What is kept outside the aggregate store.
 struct Remains {
-    log: Arc<SqliteEngine>,
-    facts: Arc<ColumnarFacts>,
+    log: Arc<dyn Log>,
+    facts: Arc<dyn Facts>,
 }
 
 #[async_trait]
@@ -48,45 +56,34 @@ impl tenants::Remains for Remains {
 
     async fn erase(&self, part: &str, scope: Scope) -> Result<(), Problem> {
         match part {
-            "log" => Log::erase(self.log.as_ref(), scope).await.map_err(Problem::internal),
+            "log" => self.log.erase(scope).await.map_err(Problem::internal),
             "facts" => self.facts.erase(scope).await.map_err(Problem::internal),
             unknown => Err(Problem::internal(format!("nothing is kept in {unknown}"))),
         }
     }
 }
 
-pub(crate) fn lock(config: &Config) -> Result<File> {
-    let folder = config.data.display();
-    std::fs::create_dir_all(&config.data).with_context(|| format!("cannot create the data folder {folder}"))?;
-    let file = File::create(config.data.join("lock")).with_context(|| format!("cannot write to {folder}"))?;
-    if file.try_lock().is_err() {
-        return Err(anyhow::Error::new(Failure::InUse)
-            .context(format!("another process uses {folder}: stop it, or choose another folder with --data")));
-    }
-    Ok(file)
-}
-
 fn contexts(
+    parts: &Parts,
     store: &Store,
     calls: &Calls,
     catalogue: &Arc<Catalogue>,
-    config: &Config,
-    remains: &Arc<Remains>,
     services: &Services,
-) -> Result<Vec<Context>> {
+    config: &Config,
+) -> Vec<Context> {
     let of_tenants = tenants::Settings {
         scheme: config.scheme.clone(),
         host: config.host.clone(),
         port: config.port(),
         trial_days: config.tenants.trial_days,
     };
-    let ports =
-        tenants::Ports { remains: remains.clone(), control: Arc::new(domains::Challenger::new(&config.tenants)) };
+    let remains = Arc::new(Remains { log: Arc::clone(&parts.log), facts: Arc::clone(&parts.facts) });
+    let ports = tenants::Ports { remains, control: Arc::clone(&parts.control) };
     let settings = identity::Settings {
         scheme: config.scheme.clone(),
         host: config.host.clone(),
         port: config.port(),
-        hashing: std::thread::available_parallelism().map_or(2, usize::from),
+        hashing: parts.hashing,
     };
     let site = notifications::Site {
         scheme: config.scheme.clone(),
@@ -95,18 +92,18 @@ fn contexts(
         reach: if config.private_targets { notifications::Reach::Anywhere } else { notifications::Reach::Public },
     };
     let users_settings = users::Settings { own_grace: config.erasure_grace() };
-    let clock = Ambient::system().clock;
-    Ok(vec![
+    let (mail, clock) = (Arc::clone(&parts.mail), Arc::clone(&parts.ambient.clock));
+    vec![
         tenants::context(store.clone(), services.clone(), ports, of_tenants),
         identity::context(store.clone(), calls.clone(), Arc::clone(catalogue), settings, {
             let services = services.clone();
             move || services.cx("identity", Scope::Platform)
         }),
         users::context(store.clone(), calls.clone(), users_settings),
-        notifications::context(store.clone(), calls.clone(), mail::carrier(config)?, site, clock),
-        analytics::context(store.clone(), calls.clone(), remains.facts.clone()),
+        notifications::context(store.clone(), calls.clone(), mail, site, clock),
+        analytics::context(store.clone(), calls.clone(), Arc::clone(&parts.facts)),
         console::context(calls.clone()),
-    ])
+    ]
 }
 
 fn catalogue() -> Arc<Catalogue> {
@@ -137,34 +134,14 @@ fn all_declared(contexts: &[Context], catalogue: &Catalogue) -> Result<()> {
 }
 
 impl Platform {
-    fn open(config: &Config) -> Result<Self> {
-        let lock = lock(config)?;
-        let ambient = Ambient::system();
-        let keyring = Keyring::open(&config.data.join("keyring"), ambient.entropy.as_ref());
-        let keyring = keyring.map_err(|error| {
-            let what = format!(
-                "{}: {error}; put back the file from the backup of the keys",
-                config.data.join("keyring").display()
-            );
-            anyhow::Error::new(Failure::Keys).context(what)
-        })?;
-        let wrapped = SqliteKeys::open(&config.data.join("keys.sqlite"));
-        let wrapped =
-            wrapped.map_err(|error| anyhow::Error::new(Failure::Keys).context(format!("keys.sqlite: {error}")))?;
-        let keys = Keys::new(keyring, Arc::new(wrapped), Arc::clone(&ambient.entropy));
-        let engine = SqliteEngine::open(&config.data.join("store.sqlite"));
-        let engine = Arc::new(engine.map_err(|error| match error {
-            store::StoreError::Corrupt(_) => anyhow::Error::new(Failure::Data).context(error.to_string()),
-            other => anyhow::Error::new(other).context("the store"),
-        })?);
-        let facts = Arc::new(ColumnarFacts::open(&config.data).context("the facts")?);
-        let store = Store::new(engine.clone(), keys);
+    /// Puts it together from its parts.
+    pub fn compose(parts: Parts, config: &Config) -> Result<Self> {
+        let store = Store::new(Arc::clone(&parts.engine), parts.keys.clone());
         let (registry, catalogue) = (Registry::new(), catalogue());
         let calls = registry.calls();
-        let services = Services::new(Arc::clone(&catalogue), ambient.clone());
-        let remains = Arc::new(Remains { log: engine.clone(), facts });
-        let mut contexts = contexts(&store, &calls, &catalogue, config, &remains, &services)?;
-        let operations = Operations::new(store.clone(), engine.clone());
+        let services = Services::new(Arc::clone(&catalogue), parts.ambient.clone());
+        let mut contexts = contexts(&parts, &store, &calls, &catalogue, &services, config);
+        let operations = Operations::new(store.clone(), Arc::clone(&parts.log));
         contexts.push(operations.context());
         let metrics = Arc::new(Metrics::default());
         let own_paths = gateway::OwnPaths::default();
@@ -183,7 +160,7 @@ impl Platform {
         let ground = Ground {
             calls: calls.clone(),
             catalogue,
-            ambient,
+            ambient: parts.ambient,
             identities,
             own_paths,
             allowances: Arc::new(gateway::Even),
@@ -200,41 +177,70 @@ impl Platform {
             .route("/", get(front));
         let router = with_readiness(router, &gateway, &store, &services);
         let retention = Duration::from_hours(24 * u64::from(config.event_days));
-        let contexts = Arc::new(contexts);
         Ok(Self {
-            contexts,
+            contexts: Arc::new(contexts),
             router,
             gateway,
             metrics,
-            engine,
+            upkeep: parts.upkeep,
+            log: parts.log,
+            queue: parts.queue,
+            appended: parts.appended,
             store,
             services,
             calls,
             operations,
             retention,
-            _lock: lock,
         })
     }
 
-    /// Reactions, timers and housekeeping; they end when the process does.
-    async fn follow(&self) -> Result<()> {
+    /// Begins to react, to act on timers and to keep house.
+    pub async fn follow(&self) -> Result<Following> {
         let (keys, services) = (self.store.keys(), &self.services);
-        let timers = Arc::new(Timers::new(Arc::clone(&self.contexts), self.engine.clone(), services.clone()));
+        let timers = Arc::new(Timers::new(Arc::clone(&self.contexts), Arc::clone(&self.upkeep), services.clone()));
         self.operations.begin(&self.contexts, Arc::clone(&timers), keys, services).await?;
-        for context in self.contexts.iter().filter(|context| !context.reactions.is_empty()) {
-            let appended = self.engine.appended();
-            let reactions = Reactions::of(context, self.engine.clone(), keys.clone(), services.clone(), appended);
-            tokio::spawn(reactions.follow());
+        let mut tasks = JoinSet::new();
+        if let Queue::Outbox(outbox) = &self.queue {
+            let (outbox, log, appended) = (Arc::clone(outbox), Arc::clone(&self.log), Arc::clone(&self.appended));
+            let holder = services.cx("relay", Scope::Platform).trace().to_string();
+            tasks.spawn(Relay::new(outbox, log, holder, appended).follow());
         }
-        tokio::spawn(async move { timers.follow().await });
-        tokio::spawn(Arc::clone(&self.gateway).follow());
-        let (upkeep, log) = (self.engine.clone(), self.engine.clone());
-        tokio::spawn(Housekeeping::new(upkeep, log, services.clone(), self.retention).follow());
-        Ok(())
+        for context in self.contexts.iter().filter(|context| !context.reactions.is_empty()) {
+            let (log, appended) = (Arc::clone(&self.log), Arc::clone(&self.appended));
+            tasks.spawn(Reactions::of(context, log, keys.clone(), services.clone(), appended).follow());
+        }
+        tasks.spawn(async move { timers.follow().await });
+        tasks.spawn(Arc::clone(&self.gateway).follow());
+        let (upkeep, log) = (Arc::clone(&self.upkeep), Arc::clone(&self.log));
+        tasks.spawn(Housekeeping::new(upkeep, log, services.clone(), self.retention).follow());
+        Ok(Following { _tasks: tasks })
+    }
+
+    /// Answers one request of a visitor at an address, as if it had come over a connection.
+    pub async fn answer(&self, visitor: IpAddr, request: web::Request) -> web::Response {
+        self.gateway.pass(visitor, request, &self.router).await
+    }
+
+    /// Serves connections until `stop`. Tells whether all requests had ended by then.
+    pub(crate) async fn serve(&self, listener: TcpListener, stop: impl Future<Output = ()>) -> bool {
+        gateway::serve(&self.gateway, listener, &self.router, stop).await
+    }
+
+    /// The token of the link by which it is claimed, while nobody operates it.
+    pub fn claim_token(&self) -> String {
+        identity::claim_token(&self.store)
+    }
+
+    pub(crate) fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.metrics)
+    }
+
+    pub(crate) fn contexts(&self) -> &[Context] {
+        &self.contexts
     }
 
     /// What was erased since a backup is erased again once that backup was restored, before anyone is let in.
-    async fn erase_again(&self, config: &Config) -> Result<()> {
+    pub(crate) async fn erase_again(&self, config: &Config) -> Result<()> {
         let cx = self.services.cx("restore", Scope::Platform);
         for tenant in backup::scopes_to_erase(config)? {
             match self.calls.ask("tenants.erase", serde_json::json!({ "tenant": tenant }), &cx).await {
@@ -247,7 +253,7 @@ impl Platform {
         backup::erased_again(config)
     }
 
-    async fn greet(&self, config: &Config) -> Result<()> {
+    pub(crate) async fn greet(&self, config: &Config) -> Result<()> {
         let names: Vec<_> = self.contexts.iter().map(|context| context.name).collect();
         println!("freehold {} listens on http://{}", env!("CARGO_PKG_VERSION"), config.listen);
         println!("  contexts   {}", names.join(", "));
@@ -259,7 +265,7 @@ impl Platform {
         }
         let cx = self.services.cx("freehold", Scope::Platform);
         if !identity::is_claimed(&self.store, &cx).await? {
-            println!("\nBecome the operator: {}/claim?token={}", config.origin(), identity::claim_token(&self.store));
+            println!("\nBecome the operator: {}/claim?token={}", config.origin(), self.claim_token());
         }
         println!("ready");
         Ok(())
@@ -306,74 +312,4 @@ fn edge_settings(config: &Config) -> gateway::Settings {
         http: config.http.clone(),
         routes: config.routes.clone(),
     }
-}
-
-/// Serves what is counted to whoever asks, at an address that is not for the open network.
-async fn serve_metrics(at: std::net::SocketAddr, metrics: Arc<Metrics>) -> Result<()> {
-    let listener = TcpListener::bind(at).await.with_context(|| format!("cannot listen on {at} (metrics_listen)"))?;
-    let text = move || {
-        let text = metrics.text();
-        async move { ([(http::header::CONTENT_TYPE, "text/plain; version=0.0.4")], text) }
-    };
-    let router = Router::new().route("/metrics", get(text));
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    Ok(())
-}
-
-async fn told_to_stop() {
-    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        Err(error) => {
-            tracing::error!(%error, "SIGTERM cannot be heard");
-            return;
-        }
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
-}
-
-async fn serve(config: Config) -> Result<ExitCode> {
-    telemetry::logs(&config.log, config.log_json);
-    // The port first: a second process says so before it looks at the data.
-    let listener = TcpListener::bind(config.listen).await;
-    let listener = listener.map_err(|error| {
-        let what = format!("cannot listen on {} ({error}): choose another with --listen", config.listen);
-        anyhow::Error::new(Failure::Address).context(what)
-    })?;
-    let platform = Platform::open(&config)?;
-    // First: nothing that was erased is reacted to, or fires, or is shown once more.
-    platform.erase_again(&config).await?;
-    platform.follow().await?;
-    platform.greet(&config).await?;
-    if let Some(at) = config.metrics_listen {
-        serve_metrics(at, Arc::clone(&platform.metrics)).await?;
-    }
-    let stop = async {
-        told_to_stop().await;
-        println!("stopping");
-    };
-    if !gateway::serve(&platform.gateway, listener, &platform.router, stop).await {
-        tracing::warn!("requests that still ran were cut off");
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Runs until it is told to stop.
-pub(crate) fn run(config: Config) -> Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let outcome = runtime.block_on(serve(config));
-    runtime.shutdown_timeout(Duration::from_millis(500));
-    outcome
-}
-
-/// Opens an installation that keeps nothing, and prints what `tell` says of it.
-pub(crate) fn print(mut config: Config, tell: impl Fn(&[Context]) -> serde_json::Value) -> Result<ExitCode> {
-    let folder = std::env::temp_dir().join(format!("freehold-told-{}", std::process::id()));
-    config.data.clone_from(&folder);
-    let platform = Platform::open(&config);
-    let printed = platform.map(|platform| println!("{:#}", tell(&platform.contexts)));
-    drop(std::fs::remove_dir_all(folder));
-    printed.map(|()| ExitCode::SUCCESS)
 }

@@ -65,6 +65,8 @@ use kernel::{
 use store::Store;
 
 use password::Passwords;
+
+pub use password::Hashing;
 use protocol::Recent;
 use realm::Realm;
 use roster::{Owners, Roster};
@@ -84,8 +86,8 @@ pub struct Settings {
     pub host: String,
     /// The port in addresses, where it is not the scheme's own.
     pub port: Option<u16>,
-    /// How many passwords are hashed at once.
-    pub hashing: usize,
+    /// How passwords are hashed.
+    pub hashing: Hashing,
 }
 
 impl Settings {

@@ -40,7 +40,7 @@ impl Identity {
             let one = |_| SigningKey::new(algorithm, &generate(algorithm)?, now);
             (0..count).map(one).collect::<Result<Vec<_>, _>>()
         };
-        tokio::task::spawn_blocking(make).await.map_err(Problem::internal)?
+        self.settings.hashing.aside(make).await?
     }
 
     /// The keys of the tenant, which are made when they are first looked for.

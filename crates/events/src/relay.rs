@@ -10,6 +10,8 @@ use crate::{Entry, Log, LogError};
 
 const LEASE: Duration = Duration::from_secs(5);
 const BATCH: usize = 256;
+/// Between two looks at an outbox in which nothing waited.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// One relay of an engine.
 pub struct Relay {
@@ -32,6 +34,18 @@ impl Relay {
     /// A relay that calls itself `holder`; `appended` wakes the readers of the log.
     pub fn new(outbox: Arc<dyn Outbox>, log: Arc<dyn Log>, holder: String, appended: Arc<Notify>) -> Self {
         Self { outbox, log, holder, appended }
+    }
+
+    /// Moves for ever; drop the future to stop.
+    pub async fn follow(self) {
+        loop {
+            match self.turn().await {
+                Ok(0) => {}
+                Ok(_) => continue,
+                Err(error) => tracing::warn!(%error, "what waits in the outbox was not moved"),
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Moves what waits in all partitions that are free. Returns how many events.

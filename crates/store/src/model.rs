@@ -9,6 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 use kernel::Timestamp;
+use tokio::time::Instant;
 
 use crate::port::{
     Base, Change, ClaimKey, Commit, Core, CoreKey, DueTimer, Engine, Epoch, Hit, OUTBOX_PARTITIONS, Outbox,
@@ -25,7 +26,7 @@ struct State {
     feed: Vec<Option<(CoreKey, u64)>>,
     outbox: BTreeSet<(CoreKey, u64, u32)>,
     envelopes: HashMap<(CoreKey, u64, u32), Vec<u8>>,
-    leases: HashMap<u16, (String, Epoch, std::time::Instant)>,
+    leases: HashMap<u16, (String, Epoch, Instant)>,
 }
 
 /// An engine that forgets everything when it is dropped.
@@ -241,7 +242,7 @@ impl Upkeep for ModelEngine {
 impl Outbox for ModelEngine {
     async fn lease(&self, partition: u16, holder: &str, lasting: Duration) -> Result<Option<Epoch>, StoreError> {
         let mut state = self.state();
-        let now = std::time::Instant::now();
+        let now = Instant::now();
         let (owner, epoch, until) = state.leases.get(&partition).cloned().unwrap_or((String::new(), 0, now));
         let renewed = owner == holder && until > now;
         if !renewed && until > now {
@@ -266,7 +267,7 @@ impl Outbox for ModelEngine {
 
     async fn relayed(&self, partition: u16, epoch: Epoch, events: &[OutboxEvent]) -> Result<(), StoreError> {
         let mut state = self.state();
-        let now = std::time::Instant::now();
+        let now = Instant::now();
         if !state.leases.get(&partition).is_some_and(|(_, held, until)| *held == epoch && *until > now) {
             return Err(StoreError::Conflict);
         }
