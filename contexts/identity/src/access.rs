@@ -104,7 +104,7 @@ pub(crate) fn covers(giver: &Grants, given: &Grants) -> bool {
 
 impl Identity {
     /// The permissions of the product: few, and the same for all tenants.
-    async fn product(&self) -> Result<Arc<Vec<Permission>>, Problem> {
+    pub(crate) async fn product(&self) -> Result<Arc<Vec<Permission>>, Problem> {
         let cx = (self.platform)();
         let now = cx.real_now();
         if let Some(known) = self.declared.known(now) {
