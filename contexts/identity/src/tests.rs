@@ -227,3 +227,18 @@ impl Fixture {
         }
     }
 }
+
+#[tokio::test]
+async fn a_founder_who_was_late_can_ask_for_another_link_and_whoever_was_invited_cannot() {
+    let it = Fixture::new().await;
+    let (founder, invited) =
+        (it.invited("founder@acme.example", true).await, it.invited("late@acme.example", false).await);
+    it.clock.advance(link::LASTS);
+    for email in ["founder@acme.example", "late@acme.example"] {
+        let answer = it.form(&Browser::at("192.0.2.1"), "/recover", &[("email", email)]).await;
+        assert_eq!(answer.status(), StatusCode::OK, "both are told the same");
+    }
+    let asked: Vec<UserId> =
+        it.told::<contracts::identity::LinkRequested>().await.iter().map(|asked| asked.user).collect();
+    assert!(asked == [founder] && founder != invited);
+}
