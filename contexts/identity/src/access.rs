@@ -95,7 +95,7 @@ pub(crate) fn covers(giver: &Grants, given: &Grants) -> bool {
 
 impl Identity {
     /// The permissions of the product: few, and the same for all tenants.
-    async fn product(&self) -> Result<Arc<Vec<Permission>>, Problem> {
+    pub(crate) async fn product(&self) -> Result<Arc<Vec<Permission>>, Problem> {
         let read = async {
             let page = Page { limit: permission::MOST, ..Page::default() };
             let listed = self.store.at(&(self.platform)()).list::<Permission>("all", "", &page).await?;

@@ -24,6 +24,7 @@ const PREFIX: &str = "fhs_";
 const OVERLAP_HOURS: u32 = 30 * 24;
 
 /// Registers a program: one that people sign in to by OpenID Connect, one that acts for itself, or both.
+/// Takes a proof of the last 10 minutes.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RegisterClient {
@@ -135,11 +136,11 @@ impl From<Client> for ClientView {
 
 impl Identity {
     /// A program is given no scope that there is not, and for itself nothing that the caller could not hand on.
-    fn check_rights(&self, scopes: &Scopes, permissions: &[String], cx: &Cx) -> Result<(), Problem> {
+    async fn check_rights(&self, scopes: &Scopes, permissions: &[String], cx: &Cx) -> Result<(), Problem> {
         if scopes.len() > MOST {
             return Err(Problem::invalid_field("/scopes", "expected at most 50 scopes"));
         }
-        if let Some(unknown) = scopes.iter().find(|scope| !self.is_scope(scope)) {
+        if let Some(unknown) = self.unknown_scope(scopes).await? {
             let unknown: String = unknown.chars().take(64).collect();
             return Err(Problem::invalid_field("/scopes", format!("{unknown} is no scope that a program can have")));
         }
@@ -159,7 +160,8 @@ use_case!(RegisterClient => ClientView, "identity.clients.register", Tenant, may
 
 impl Handle<RegisterClient> for Identity {
     async fn handle(&self, it: RegisterClient, cx: Granted<RegisterClient>) -> Result<ClientView, Problem> {
-        self.check_rights(&it.scopes, &it.permissions, &cx)?;
+        self.freshly_proven(&cx).await?;
+        self.check_rights(&it.scopes, &it.permissions, &cx).await?;
         let registration = Registration {
             name: it.name,
             redirect_uris: it.redirect_uris,
@@ -221,6 +223,7 @@ impl Handle<GetClient> for Identity {
 }
 
 /// Changes what is named of a program; all else stays. Within a second its tokens carry only what it may have now.
+/// Takes a proof of the last 10 minutes.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UpdateClient {
@@ -273,8 +276,9 @@ use_case!(
 
 impl Handle<UpdateClient> for Identity {
     async fn handle(&self, it: UpdateClient, cx: Granted<UpdateClient>) -> Result<ClientView, Problem> {
+        self.freshly_proven(&cx).await?;
         let scopes = it.scopes.clone().unwrap_or_default();
-        self.check_rights(&scopes, it.permissions.as_deref().unwrap_or_default(), &cx)?;
+        self.check_rights(&scopes, it.permissions.as_deref().unwrap_or_default(), &cx).await?;
         if let Some(algorithm) = it.id_token_signed_response_alg {
             self.ready_to_sign(algorithm, &cx).await?;
         }
@@ -306,7 +310,8 @@ impl Handle<DeleteClient> for Identity {
     }
 }
 
-/// Gives a program a new secret, which is shown in this answer only.
+/// Gives a program a new secret, which is shown in this answer only. Takes a proof of the last
+/// 10 minutes.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RotateClientSecret {
@@ -329,6 +334,7 @@ use_case!(
 
 impl Handle<RotateClientSecret> for Identity {
     async fn handle(&self, it: RotateClientSecret, cx: Granted<RotateClientSecret>) -> Result<ClientView, Problem> {
+        self.freshly_proven(&cx).await?;
         if it.overlap_hours > OVERLAP_HOURS {
             return Err(Problem::invalid_field("/overlap_hours", "expected 0 to 720"));
         }

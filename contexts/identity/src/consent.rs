@@ -169,11 +169,11 @@ impl Identity {
         store.change(&of, give).await.map(drop)
     }
 
-    /// A program is gone: nobody has to take anything back from it.
-    pub(crate) async fn forget_consents(&self, client: ClientId, cx: &Cx) -> Result<(), Problem> {
+    /// All consents of a person who goes, or to a program that is gone, end as if each had been taken back.
+    pub(crate) async fn withdraw_all(&self, index: &str, whose: &str, cx: &Cx) -> Result<(), Problem> {
         let store = self.store.at(cx);
         loop {
-            let listed = store.list::<Consent>("client", &client.to_string(), &Page::default()).await?;
+            let listed = store.list::<Consent>(index, whose, &Page::default()).await?;
             if listed.items.is_empty() {
                 return Ok(());
             }

@@ -11,7 +11,7 @@ use kernel::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use store::Page;
+use store::{Loaded, Page};
 
 use crate::{Identity, access::covers, commands::Done, link, permissions as may, role::RoleName, secret, user::User};
 
@@ -61,6 +61,19 @@ impl Identity {
     /// This context in the tenant of a caller: whoever may invite needs no right to seats beside it.
     fn itself(&self, cx: &Cx) -> Result<Cx, Problem> {
         Ok((self.platform)().within(cx.tenant()?)?.traced(cx.trace()))
+    }
+
+    /// Whoever founded the tenant and did not come in in time has nobody who could invite them again: asking for a link
+    /// renews the invitation.
+    pub(crate) async fn renewed(&self, user: Loaded<User>, cx: &Cx) -> Result<Loaded<User>, Problem> {
+        let now = cx.real_now();
+        if !user.has_lapsed(now) || !self.owners(cx).await?.is_some_and(|owners| owners.0.has(user.id)) {
+            return Ok(user);
+        }
+        let until = now + link::LASTS;
+        self.calls.call(ReserveSeat { user: user.id, until: Some(until) }, &self.itself(cx)?).await?;
+        let stamp = secret::fresh(cx);
+        self.store.at(cx).change(&user.id, |it: &mut User| it.invite_again(stamp.clone(), until)).await
     }
 }
 

@@ -44,6 +44,9 @@ mod signing;
 mod token;
 mod user;
 
+#[cfg(test)]
+mod tests;
+
 use std::{future::Future, sync::Arc};
 
 use api_key::{CreateApiKey, ListApiKeys, RevokeApiKey};
@@ -59,8 +62,8 @@ use contracts::{
 };
 use http::{Method, Request, Response};
 use kernel::{
-    Aggregate, AnyEvent, Calls, Catalogue, Context, Cx, DefaultRole, Endpoint, Grants, Permission, PermissionDecl,
-    Problem, ScopeKind, TimeDomain, context::Body,
+    Aggregate, AnyEvent, Calls, Catalogue, Context, Cx, Endpoint, Permission, PermissionDecl, Problem, ScopeKind,
+    TimeDomain, context::Body,
 };
 use store::Store;
 
@@ -113,8 +116,6 @@ pub(crate) struct Identity {
     store: Store,
     calls: Calls,
     catalogue: Arc<Catalogue>,
-    /// All that people of a tenant can hold, and so all that programs can be given.
-    holdable: Grants,
     passwords: Passwords,
     recent: Recent,
     settings: Settings,
@@ -210,9 +211,8 @@ pub fn context(
 ) -> Context {
     let (passwords, platform) = (Passwords::new(settings.hashing), Box::new(platform));
     let declared = access::declared();
-    let holdable = catalogue.grants(DefaultRole::Owner);
     let recent = Recent::default();
-    let it = Arc::new(Identity { store, calls, catalogue, holdable, passwords, recent, settings, platform, declared });
+    let it = Arc::new(Identity { store, calls, catalogue, passwords, recent, settings, platform, declared });
     let (forgotten, rotated) = (Arc::clone(&it), Arc::clone(&it));
     let provisioned = Arc::clone(&it);
     let context = Context::new("identity", PERMISSIONS)
@@ -240,7 +240,7 @@ pub fn context(
         })
         .on("forget_consents", move |event: ClientDeleted, cx| {
             let it = Arc::clone(&forgotten);
-            async move { it.forget_consents(event.client, &cx).await }
+            async move { it.withdraw_all("client", &event.client.to_string(), &cx).await }
         })
         .timer_in(TimeDomain::Real, SigningKeys::KIND, move |fired, cx| {
             let it = Arc::clone(&rotated);

@@ -112,7 +112,7 @@ impl Identity {
             store.change(&Owners::ID.to_owned(), remove).await?;
         }
         self.end_all_of(user, &cx).await?;
-        self.delete_all::<Consent>("user", user, &cx).await?;
+        self.withdraw_all("user", &user.to_string(), &cx).await?;
         if let Some(person) = store.try_load::<User>(&user).await? {
             store.delete(person, ()).await?;
         }

@@ -181,7 +181,8 @@ impl Handle<ListSigningKeys> for Identity {
     }
 }
 
-/// Lets the next keys sign. They are rotated every 90 days without being asked.
+/// Lets the next keys sign. They are rotated every 90 days without being asked. Takes a proof of the last
+/// 10 minutes.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RotateSigningKeys {
@@ -198,6 +199,7 @@ impl Handle<RotateSigningKeys> for Identity {
         it: RotateSigningKeys,
         cx: Granted<RotateSigningKeys>,
     ) -> Result<List<SigningKeyView>, Problem> {
+        self.freshly_proven(&cx).await?;
         self.rotate_asked(it.distrust, &cx).await
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use kernel::Permission;
+use kernel::{Permission, Problem};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -105,17 +105,27 @@ pub(crate) fn for_programs(permission: &str) -> bool {
 }
 
 impl Identity {
-    /// Whether a program can be given a scope: a standard's, or a permission that a person of a tenant can hold.
-    pub(crate) fn is_scope(&self, scope: &str) -> bool {
-        STANDARD.iter().any(|(known, _)| *known == scope)
-            || (for_programs(scope) && self.holdable.iter().any(|(permission, _)| permission == scope))
+    /// The first that no program can be given: neither a standard's, nor a permission that a person of a tenant can hold.
+    pub(crate) async fn unknown_scope<'a>(&self, scopes: &'a Scopes) -> Result<Option<&'a str>, Problem> {
+        let holdable = self.owner_grants().await?;
+        let known = |scope: &str| {
+            STANDARD.iter().any(|(known, _)| *known == scope)
+                || (for_programs(scope) && holdable.iter().any(|(permission, _)| permission == scope))
+        };
+        Ok(scopes.iter().find(|scope| !known(scope)))
     }
 
-    /// What a scope lets a program do, for the person who is asked.
-    pub(crate) fn meaning(&self, scope: &str) -> String {
-        let standard = STANDARD.iter().find(|(known, _)| *known == scope).map(|(_, meaning)| *meaning);
-        let declared = || self.catalogue.declarations().iter().find(|it| it.permission.name() == scope);
-        standard.or_else(|| declared().map(|it| it.meaning)).unwrap_or(scope).to_owned()
+    /// What scopes let a program do, for the person who is asked.
+    pub(crate) async fn meanings(&self, scopes: impl Iterator<Item = &str>) -> Result<Vec<String>, Problem> {
+        let product = self.product().await?;
+        let meaning = |scope: &str| {
+            let standard = STANDARD.iter().find(|(known, _)| *known == scope).map(|(_, meaning)| *meaning);
+            let built_in = || self.catalogue.declarations().iter().find(|it| it.permission.name() == scope);
+            let declared = || product.iter().find(|it| it.name.as_str() == scope);
+            let meaning = standard.or_else(|| built_in().map(|it| it.meaning));
+            meaning.or_else(|| declared().map(|it| it.meaning.as_str())).unwrap_or(scope).to_owned()
+        };
+        Ok(scopes.map(meaning).collect())
     }
 }
 

@@ -120,10 +120,10 @@ impl User {
     }
 
     /// Somebody who says to be this person asks for a new password: at most one mail a minute, and none to whom it was
-    /// closed.
+    /// closed, or whose invitation has lapsed.
     pub(crate) fn recover(&mut self, link: String, now: Timestamp) -> Option<LinkRequested> {
         let again = self.recovery_asked.is_some_and(|asked| now < asked + RECOVERY_PAUSE);
-        if again || self.standing == Standing::Deactivated {
+        if again || self.standing == Standing::Deactivated || self.has_lapsed(now) {
             return None;
         }
         self.recovery_asked = Some(now);
@@ -137,8 +137,9 @@ impl User {
         used: &str,
         hash: String,
         stamp: String,
+        now: Timestamp,
     ) -> Result<Vec<AnyEvent>, Problem> {
-        if self.standing == Standing::Deactivated {
+        if self.standing == Standing::Deactivated || self.has_lapsed(now) {
             return Err(link_refused());
         }
         self.proofs.choose_password(used, hash, stamp)?;
@@ -169,6 +170,11 @@ impl User {
         Ok(InvitationRevoked { user: self.id })
     }
 
+    /// Whether the link of the invitation was not followed in time: whoever invited them has to do so again.
+    pub(crate) fn has_lapsed(&self, now: Timestamp) -> bool {
+        self.standing == Standing::Invited && self.invited_until.is_some_and(|until| until <= now)
+    }
+
     fn still_invited(&self) -> Result<(), Problem> {
         if self.standing == Standing::Invited {
             return Ok(());
@@ -184,10 +190,11 @@ impl User {
         self.proofs.end_sessions();
     }
 
-    /// As before it was closed; whoever had not come in then can ask for a link anew.
+    /// As before it was closed; whoever had not come in then has a seat, and can ask for a link anew.
     pub(crate) fn reopen(&mut self) {
         if self.standing == Standing::Deactivated {
             self.standing = if self.proofs.password.is_some() { Standing::Active } else { Standing::Invited };
+            self.invited_until = None;
         }
     }
 
@@ -297,16 +304,17 @@ mod tests {
     use kernel::{DefaultRole, Id};
 
     const START: Timestamp = Timestamp::UNIX_EPOCH;
+    const LATER: Timestamp = Timestamp::constant(172_800, 0);
 
     fn ada() -> User {
         let person = ("ada@example.com".parse().unwrap(), "Ada".parse().unwrap());
         let roles = vec![RoleName::Default(DefaultRole::Member)];
-        User::invite(Id::from_uuid(uuid::Uuid::max()), person, roles, "s1".to_owned(), START).0
+        User::invite(Id::from_uuid(uuid::Uuid::max()), person, roles, "s1".to_owned(), LATER).0
     }
 
     fn active() -> User {
         let mut it = ada();
-        assert_eq!(it.choose_password("s1", "h".to_owned(), "s2".to_owned()).unwrap().len(), 1);
+        assert_eq!(it.choose_password("s1", "h".to_owned(), "s2".to_owned(), START).unwrap().len(), 1);
         it
     }
 
@@ -327,24 +335,39 @@ mod tests {
         assert!(it.honours(before) && it.can_sign_in(START));
         it.close();
         assert!(!it.honours(before) && !it.honours(it.proofs.epoch) && !it.can_sign_in(START));
-        assert!(it.choose_password("s2", "h".to_owned(), "s3".to_owned()).is_err(), "a link does not bring them back");
+        assert!(
+            it.choose_password("s2", "h".to_owned(), "s3".to_owned(), START).is_err(),
+            "a link does not bring them back"
+        );
         it.reopen();
         assert!(it.can_sign_in(START) && !it.honours(before), "but what was begun stays ended");
         let mut invited = ada();
         invited.close();
         invited.reopen();
-        assert_eq!(invited.standing, Standing::Invited);
+        assert!(invited.standing == Standing::Invited && invited.recover("l".to_owned(), LATER).is_some());
     }
 
     #[test]
     fn an_invitation_is_renewed_or_taken_back_until_it_is_followed() {
         let mut it = ada();
-        it.invite_again("s2".to_owned(), START).unwrap();
-        assert!(it.choose_password("s1", "h".to_owned(), "s3".to_owned()).is_err(), "the link of before");
+        it.invite_again("s2".to_owned(), LATER).unwrap();
+        assert!(it.choose_password("s1", "h".to_owned(), "s3".to_owned(), START).is_err(), "the link of before");
         assert!(it.uninvite().is_ok() && it.terms().contains(&Term::new("invited", "")));
-        it.choose_password("s2", "h".to_owned(), "s3".to_owned()).unwrap();
-        assert!(it.uninvite().is_err() && it.invite_again("s4".to_owned(), START).is_err());
+        it.choose_password("s2", "h".to_owned(), "s3".to_owned(), START).unwrap();
+        assert!(it.uninvite().is_err() && it.invite_again("s4".to_owned(), LATER).is_err());
         assert!(!it.terms().contains(&Term::new("invited", "")));
+    }
+
+    #[test]
+    fn whoever_has_lapsed_gets_no_link_and_none_of_before_lets_them_in() {
+        let mut it = ada();
+        assert!(it.recover("l".to_owned(), LATER).is_none());
+        let late = it.choose_password("s1", "h".to_owned(), "s2".to_owned(), LATER);
+        assert!(late.is_err() && it.standing == Standing::Invited);
+        it.invite_again("s2".to_owned(), LATER + Duration::from_secs(1)).unwrap();
+        assert!(it.recover("l".to_owned(), LATER).is_some());
+        let mut active = active();
+        assert!(active.recover("l".to_owned(), LATER).is_some(), "whoever has come in is not bound by it");
     }
 
     #[test]
@@ -362,7 +385,7 @@ mod tests {
         assert!(agree(Side::Enter, "m2", START).unwrap().is_empty(), "the same one twice is not both");
         assert_eq!(agree(Side::Leave, "m2", START).unwrap().len(), 1);
         assert!(agree(Side::Leave, "m2", START).is_err(), "it is over");
-        assert!(it.email == to && it.choose_password("s2", "h".to_owned(), "s4".to_owned()).is_err());
+        assert!(it.email == to && it.choose_password("s2", "h".to_owned(), "s4".to_owned(), START).is_err());
     }
 
     #[test]

@@ -57,7 +57,8 @@ impl Identity {
             let user = link::open(&self.store, &cx, get(&sent, "ticket")).await?;
             let hash = self.hash_for(&user, get(&sent, "password").to_owned(), &cx).await?;
             let stamp = secret::fresh(&cx);
-            let choose = |it: &mut User| it.choose_password(&user.proofs.stamp, hash.clone(), stamp.clone());
+            let now = cx.real_now();
+            let choose = |it: &mut User| it.choose_password(&user.proofs.stamp, hash.clone(), stamp.clone(), now);
             self.store.at(&cx).change(&user.id, choose).await.map(store::Loaded::into_inner)
         };
         match chosen.await {
@@ -94,7 +95,7 @@ impl Identity {
         if let Some(user) = self.by_email::<User>(get(&sent, "email"), &cx).await?
             && self.keeps_pace(Paced::Mailbox, user.email.as_str()).await?
         {
-            let realm = self.realm(&cx).await?;
+            let (user, realm) = (self.renewed(user, &cx).await?, self.realm(&cx).await?);
             let link = link::make(&self.store, &cx, &realm, &user, LinkPurpose::Recover).await?;
             let now = cx.real_now();
             let ask = |user: &mut User| {

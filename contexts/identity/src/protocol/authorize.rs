@@ -174,7 +174,7 @@ impl Identity {
         Ask {
             title: &format!("Let {} in?", it.client.name),
             text: &format!("You are signed in as {}. {} asks to:", user.email, it.client.name),
-            items: of_person.map(|scope| self.meaning(scope)).collect(),
+            items: self.meanings(of_person).await?,
             note: &format!("You go on to {}. You can take this back at any time.", back.host().unwrap_or_default()),
             action: "/oauth/authorize",
             hidden,
