@@ -16,6 +16,7 @@ pub async fn run(log: &dyn Log) {
     what_is_put_aside_is_listed(log).await;
     erasing_a_scope_leaves_the_others(log).await;
     trimming_waits_for_readers(log).await;
+    one_scope_holds_up_its_own_events_alone(log).await;
 }
 
 fn scope() -> Scope {
@@ -113,4 +114,22 @@ async fn trimming_waits_for_readers(log: &dyn Log) {
     assert_eq!(texts(log, scope, 0).await, ["b"], "what a reader has not passed stays");
     log.append(vec![entry(scope, "c")]).await.expect("appends");
     assert!(log.head().await.expect("answers") > head, "a position is never given out again");
+}
+
+async fn one_scope_holds_up_its_own_events_alone(log: &dyn Log) {
+    let (held, other) = (scope(), scope());
+    log.append(["a", "b"].map(|text| entry(held, text)).into()).await.expect("appends");
+    log.append(vec![entry(other, "a"), entry(held, "c"), entry(other, "b")]).await.expect("appends");
+    let read = log.read_of(held, 0, 9).await.expect("answers");
+    let (first, head) = (read.first().expect("is there").position, log.head().await.expect("answers"));
+    let own = format!("contract.reader@{held}");
+    for (reader, position) in [("contract.reader", head), ("contract.other", head), (own.as_str(), first)] {
+        log.advance(reader, position).await.expect("advances");
+    }
+    while log.trim(Timestamp::MAX).await.expect("trims") > 0 {}
+    assert_eq!(texts(log, held, 0).await, ["b", "c"], "what a scope that is behind has not read stays");
+    assert!(texts(log, other, 0).await.is_empty(), "and it holds up no other scope's");
+    log.dismiss(&own).await.expect("dismisses");
+    while log.trim(Timestamp::MAX).await.expect("trims") > 0 {}
+    assert!(texts(log, held, 0).await.is_empty(), "once it goes with the others again, its events go too");
 }

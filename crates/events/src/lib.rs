@@ -14,7 +14,7 @@ mod timers;
 
 pub use digest::Services;
 pub use housekeeping::Housekeeping;
-pub use log::{DeadLetter, Entry, Log, LogError, Logged};
+pub use log::{DeadLetter, Entry, Log, LogError, Logged, scope_of};
 pub use reactions::Reactions;
 pub use relay::Relay;
 pub use timers::Timers;

@@ -42,6 +42,14 @@ pub struct DeadLetter {
     pub at: Timestamp,
 }
 
+/// The scope whose events alone a reader reads: what stands behind the `@` of its name, where there is one.
+pub fn scope_of(reader: &str) -> Option<Scope> {
+    match reader.split_once('@')?.1 {
+        "platform" => Some(Scope::Platform),
+        tenant => tenant.parse().ok().map(Scope::Tenant),
+    }
+}
+
 /// Keeps events in order, and how far each reader has come.
 #[async_trait]
 pub trait Log: Send + Sync + 'static {
@@ -85,6 +93,7 @@ pub trait Log: Send + Sync + 'static {
     }
 
     /// Removes events that came before an instant and that every reader has passed; at most 10,000. Returns how many.
+    /// For a reader of one scope (see [`scope_of`]) the events of that scope alone are kept.
     async fn trim(&self, before: Timestamp) -> Result<u64, LogError>;
 
     /// Removes the events of a scope.

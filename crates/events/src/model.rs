@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use kernel::{Scope, Timestamp};
 
-use crate::{DeadLetter, Entry, Log, LogError, Logged};
+use crate::{DeadLetter, Entry, Log, LogError, Logged, log::scope_of};
 
 #[derive(Default)]
 struct State {
@@ -102,9 +102,19 @@ impl Log for ModelLog {
             return Ok(0);
         }
         let mut state = self.state();
-        let passed = state.readers.values().min().copied().unwrap_or(0);
+        let (mut passed, mut behind) = (None::<u64>, BTreeMap::<Scope, u64>::new());
+        for (reader, position) in &state.readers {
+            match scope_of(reader) {
+                Some(scope) => {
+                    behind.entry(scope).and_modify(|it| *it = (*it).min(*position)).or_insert(*position);
+                }
+                None => passed = Some(passed.map_or(*position, |passed| passed.min(*position))),
+            }
+        }
         let count = state.events.len();
-        state.events.retain(|position, _| *position > passed);
+        state.events.retain(|position, (scope, _)| {
+            *position > passed.unwrap_or(0) || behind.get(scope).is_some_and(|passed| position > passed)
+        });
         Ok((count - state.events.len()) as u64)
     }
 

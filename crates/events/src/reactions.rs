@@ -16,6 +16,7 @@ use tokio::{sync::Notify, time::Instant};
 use crate::{
     DeadLetter, Log, LogError, Logged, Services,
     digest::{Digest, Digested, Header},
+    log::scope_of,
 };
 
 const BATCH: usize = 200;
@@ -45,8 +46,14 @@ pub struct Reactions {
     digest: Digest,
     log: Arc<dyn Log>,
     appended: Arc<Notify>,
-    /// Read from the log at the first turn.
-    behind: Option<HashMap<Scope, Behind>>,
+    /// Read from the log at the first turn; from then on this reader alone changes it.
+    places: Option<Places>,
+}
+
+/// How far a context has come.
+struct Places {
+    common: u64,
+    behind: HashMap<Scope, Behind>,
 }
 
 /// Where a scope's events of one batch led.
@@ -61,7 +68,7 @@ enum Lane {
 impl Reactions {
     /// The reactions of a context, reading a log.
     pub fn of(context: &Context, log: Arc<dyn Log>, keys: Keys, services: Services, appended: Arc<Notify>) -> Self {
-        Self { digest: Digest::of(context, keys, services), log, appended, behind: None }
+        Self { digest: Digest::of(context, keys, services), log, appended, places: None }
     }
 
     /// Reads for ever; drop the future to stop.
@@ -82,36 +89,32 @@ impl Reactions {
 
     /// Reacts to the next events, and lets scopes that fell behind catch up a little. Returns how many events there were.
     pub async fn turn(&mut self) -> Result<usize, LogError> {
-        let mut behind = match self.behind.take() {
-            Some(behind) => behind,
+        let mut places = match self.places.take() {
+            Some(places) => places,
             None => self.recall().await?,
         };
-        let turned = self.turn_with(&mut behind).await;
-        self.behind = Some(behind);
+        let turned = self.turn_from(&mut places).await;
+        self.places = Some(places);
         turned
     }
 
-    async fn turn_with(&self, behind: &mut HashMap<Scope, Behind>) -> Result<usize, LogError> {
-        let read = self.read_on(behind).await?;
-        Ok(read + self.catch_up(behind).await?)
+    async fn turn_from(&self, places: &mut Places) -> Result<usize, LogError> {
+        let read = self.read_on(places).await?;
+        Ok(read + self.catch_up(places).await?)
     }
 
-    async fn recall(&self) -> Result<HashMap<Scope, Behind>, LogError> {
-        let prefix = format!("{}@", self.digest.context);
-        let places = self.log.readers(&prefix).await?;
-        let place = |(name, position): (String, u64)| {
-            let scope = match name.strip_prefix(&prefix)? {
-                "platform" => Scope::Platform,
-                tenant => Scope::Tenant(tenant.parse().ok()?),
-            };
-            Some((scope, Behind { position, failures: 0, again: Instant::now() }))
+    async fn recall(&self) -> Result<Places, LogError> {
+        let common = self.log.position(self.digest.context).await?;
+        let own = self.log.readers(&format!("{}@", self.digest.context)).await?;
+        let behind = |(name, position): (String, u64)| {
+            scope_of(&name).map(|scope| (scope, Behind { position, failures: 0, again: Instant::now() }))
         };
-        Ok(places.into_iter().filter_map(place).collect())
+        Ok(Places { common, behind: own.into_iter().filter_map(behind).collect() })
     }
 
-    async fn read_on(&self, behind: &mut HashMap<Scope, Behind>) -> Result<usize, LogError> {
-        let context = self.digest.context;
-        let logged = self.log.read(self.log.position(context).await?, BATCH).await?;
+    async fn read_on(&self, places: &mut Places) -> Result<usize, LogError> {
+        let (context, Places { common, behind }) = (self.digest.context, places);
+        let logged = self.log.read(*common, BATCH).await?;
         let Some(last) = logged.last().map(|last| last.position) else { return Ok(0) };
         let mut lanes: BTreeMap<Scope, Vec<&Logged>> = BTreeMap::new();
         for event in &logged {
@@ -141,6 +144,7 @@ impl Reactions {
         }
         // Whatever a crash repeats from here is marked in its targets, and has no second effect.
         self.log.advance(context, last).await?;
+        *common = last;
         Ok(logged.len())
     }
 
@@ -164,9 +168,10 @@ impl Reactions {
         Ok(Lane::Done)
     }
 
-    async fn catch_up(&self, behind: &mut HashMap<Scope, Behind>) -> Result<usize, LogError> {
+    async fn catch_up(&self, places: &mut Places) -> Result<usize, LogError> {
         let (context, now) = (self.digest.context, Instant::now());
-        let common = self.log.position(context).await?;
+        let Places { common, behind } = places;
+        let common = *common;
         let ready: Vec<_> =
             behind.iter().filter(|(_, it)| it.again <= now).map(|(it, at)| (*it, at.position)).collect();
         let caught: Vec<BoxFuture<'_, _>> = ready

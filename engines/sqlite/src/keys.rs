@@ -36,7 +36,7 @@ impl SqliteKeys {
 impl WrappedKeys for SqliteKeys {
     async fn get(&self, name: &str) -> Result<Option<Wrapped>, KeyError> {
         let name = name.to_owned();
-        self.0.run(move |db| standing(db, &name).map_err(|error| unavailable(&error))).await.map_err(failed)
+        self.0.run("keys", move |db| standing(db, &name).map_err(|error| unavailable(&error))).await.map_err(failed)
     }
 
     async fn add(&self, name: &str, key: Vec<u8>) -> Result<Wrapped, KeyError> {
@@ -51,7 +51,7 @@ impl WrappedKeys for SqliteKeys {
             db.prepare_cached(sql)?.execute(params![name, key])?;
             Ok(standing(db, &name)?.unwrap_or(Wrapped::Destroyed))
         };
-        self.0.run(move |db| add(db).map_err(|error| unavailable(&error))).await.map_err(failed)
+        self.0.run("keys", move |db| add(db).map_err(|error| unavailable(&error))).await.map_err(failed)
     }
 
     async fn destroy(&self, name: &str) -> Result<(), KeyError> {
@@ -60,7 +60,7 @@ impl WrappedKeys for SqliteKeys {
             db.execute("DELETE FROM keys WHERE name >= ?1 || '/' AND name < ?1 || '0'", [&name])?;
             db.execute("INSERT OR REPLACE INTO keys (name, key) VALUES (?, NULL)", [&name]).map(drop)
         };
-        self.0.run(move |db| destroy(db).map_err(|error| unavailable(&error))).await.map_err(failed)?;
+        self.0.run("keys", move |db| destroy(db).map_err(|error| unavailable(&error))).await.map_err(failed)?;
         self.0.outside(|db| db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")).await.map_err(failed)
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod backup;
 mod keys;
+mod lanes;
 mod log;
 mod rows;
 mod schema;
@@ -106,12 +107,14 @@ impl Engine for SqliteEngine {
 
     async fn commit(&self, commit: Commit) -> Result<Outcome, StoreError> {
         commit.check()?;
-        let tells = !commit.events.is_empty();
-        let outcome = self.writer.run(move |db| rows::commit(db, &commit)).await?;
-        if tells && outcome == Outcome::Done {
-            self.appended.notify_waiters();
-        }
-        Ok(outcome)
+        let (tells, appended) = (!commit.events.is_empty(), Arc::clone(&self.appended));
+        let lane = commit.key.space.as_str().to_owned();
+        let wake = move |outcome: &Outcome| {
+            if tells && *outcome == Outcome::Done {
+                appended.notify_waiters();
+            }
+        };
+        self.writer.run_then(&lane, move |db| rows::commit(db, &commit), wake).await
     }
 
     async fn changed_since(&self, space: &Space, cursor: u64, limit: usize) -> Result<Vec<Change>, StoreError> {
@@ -130,13 +133,13 @@ impl Engine for SqliteEngine {
     }
 
     async fn import(&self, key: &CoreKey, core: Core) -> Result<(), StoreError> {
-        let key = key.clone();
-        self.writer.run(move |db| rows::import(db, &key, &core)).await
+        let of = key.clone();
+        self.writer.run(key.space.as_str(), move |db| rows::import(db, &of, &core)).await
     }
 
     async fn erase(&self, space: &Space) -> Result<u64, StoreError> {
-        let space = space.clone();
-        self.writer.run(move |db| rows::erase(db, &space)).await
+        let gone = space.clone();
+        self.writer.run(space.as_str(), move |db| rows::erase(db, &gone)).await
     }
 }
 
@@ -148,7 +151,7 @@ impl Upkeep for SqliteEngine {
     }
 
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<u64, StoreError> {
-        self.writer.run(move |db| rows::sweep(db, now, limit)).await
+        self.writer.run("sweep", move |db| rows::sweep(db, now, limit)).await
     }
 
     async fn repair(&self, _now: Timestamp, _grace: Duration) -> Result<u64, StoreError> {

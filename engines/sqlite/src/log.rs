@@ -27,16 +27,17 @@ fn logged(row: &rusqlite::Row<'_>) -> rusqlite::Result<Logged> {
 impl SqliteEngine {
     async fn log_write(
         &self,
+        lane: &str,
         work: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<()> + Send + 'static,
     ) -> Result<(), LogError> {
-        self.writer.run(move |db| work(db).map_err(|error| unavailable(&error))).await.map_err(failed)
+        self.writer.run(lane, move |db| work(db).map_err(|error| unavailable(&error))).await.map_err(failed)
     }
 }
 
 #[async_trait]
 impl Log for SqliteEngine {
     async fn append(&self, entries: Vec<Entry>) -> Result<(), LogError> {
-        self.log_write(move |db| {
+        self.log_write("log", move |db| {
             let mut insert = db.prepare_cached("INSERT OR IGNORE INTO log (id, space, envelope) VALUES (?,?,?)")?;
             for entry in &entries {
                 insert.execute(params![entry.id, entry.scope.to_string(), entry.envelope])?;
@@ -79,9 +80,11 @@ impl Log for SqliteEngine {
     }
 
     async fn dismiss(&self, reader: &str) -> Result<(), LogError> {
-        let reader = reader.to_owned();
-        self.log_write(move |db| db.prepare_cached("DELETE FROM readers WHERE reader = ?")?.execute([reader]).map(drop))
-            .await
+        let of = reader.to_owned();
+        let work = |db: &rusqlite::Connection| {
+            db.prepare_cached("DELETE FROM readers WHERE reader = ?")?.execute([of]).map(drop)
+        };
+        self.log_write(reader, work).await
     }
 
     async fn position(&self, reader: &str) -> Result<u64, LogError> {
@@ -94,10 +97,10 @@ impl Log for SqliteEngine {
     }
 
     async fn advance(&self, reader: &str, position: u64) -> Result<(), LogError> {
-        let reader = reader.to_owned();
-        self.log_write(move |db| {
+        let of = reader.to_owned();
+        self.log_write(reader, move |db| {
             let sql = "INSERT OR REPLACE INTO readers (reader, position) VALUES (?,?)";
-            db.prepare_cached(sql)?.execute(params![reader, position]).map(drop)
+            db.prepare_cached(sql)?.execute(params![of, position]).map(drop)
         })
         .await
     }
@@ -110,7 +113,8 @@ impl Log for SqliteEngine {
     }
 
     async fn bury(&self, letter: DeadLetter) -> Result<(), LogError> {
-        self.log_write(move |db| {
+        let lane = letter.reader.clone();
+        self.log_write(&lane, move |db| {
             let sql = "INSERT OR REPLACE INTO buried (reader, position, reason, at) VALUES (?,?,?,?)";
             let at = letter.at.as_microsecond();
             db.prepare_cached(sql)?.execute(params![letter.reader, letter.position, letter.reason, at]).map(drop)
@@ -132,25 +136,34 @@ impl Log for SqliteEngine {
     }
 
     async fn exhume(&self, reader: &str, position: u64) -> Result<(), LogError> {
-        let reader = reader.to_owned();
-        self.log_write(move |db| {
+        let of = reader.to_owned();
+        self.log_write(reader, move |db| {
             let sql = "DELETE FROM buried WHERE reader=? AND position=?";
-            db.prepare_cached(sql)?.execute(params![reader, position]).map(drop)
+            db.prepare_cached(sql)?.execute(params![of, position]).map(drop)
         })
         .await
     }
 
     async fn trim(&self, before: Timestamp) -> Result<u64, LogError> {
-        // Whoever has not read yet is waited for: a reader that is slow loses nothing.
+        // Whoever has not read yet is waited for: a reader that is slow loses nothing. One of a single scope needs, and
+        // keeps, the events of that scope alone.
         let work = move |db: &rusqlite::Connection| {
-            let sql = "DELETE FROM log WHERE position IN (SELECT position FROM log WHERE at < ?
-                       AND position <= (SELECT coalesce(min(position), 0) FROM readers) ORDER BY position LIMIT 10000)";
+            let sql = "
+                WITH common AS (SELECT coalesce(min(position), 0) AS passed FROM readers WHERE instr(reader, '@') = 0),
+                  behind AS MATERIALIZED (SELECT substr(reader, instr(reader, '@') + 1) AS space, min(position) AS passed
+                    FROM readers WHERE instr(reader, '@') > 0 GROUP BY 1)
+                DELETE FROM log WHERE position IN (
+                  SELECT position FROM log LEFT JOIN behind USING (space) WHERE at < ?
+                    AND position <= (SELECT passed FROM common) AND (behind.passed IS NULL OR position <= behind.passed)
+                  ORDER BY position LIMIT 10000)";
             db.execute(sql, [before.as_second()]).map(|count| count as u64)
         };
-        self.writer.run(move |db| work(db).map_err(|error| unavailable(&error))).await.map_err(failed)
+        self.writer.run("trim", move |db| work(db).map_err(|error| unavailable(&error))).await.map_err(failed)
     }
 
     async fn erase(&self, scope: Scope) -> Result<(), LogError> {
-        self.log_write(move |db| db.execute("DELETE FROM log WHERE space=?", [scope.to_string()]).map(drop)).await
+        let space = scope.to_string();
+        let lane = space.clone();
+        self.log_write(&lane, move |db| db.execute("DELETE FROM log WHERE space=?", [space]).map(drop)).await
     }
 }

@@ -1,10 +1,10 @@
-//! The one writer: takes what waits, runs each in a savepoint of its own, flushes once for all, then answers.
+//! The one writer: takes what waits, runs each in a savepoint of its own, flushes once for all, then answers. What waits
+//! stands in lanes, one for each scope, and of each lane one is taken in turn.
 
 use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
-        mpsc,
     },
     thread,
 };
@@ -13,12 +13,10 @@ use rusqlite::Connection;
 use store::StoreError;
 use tokio::sync::oneshot;
 
-use crate::unavailable;
-
-/// The most that one flush carries, so that the first of a group does not wait for ever.
-const GROUP: usize = 256;
-/// How many may wait before senders are held back.
-const QUEUE: usize = 1_024;
+use crate::{
+    lanes::{GROUP, Lanes},
+    unavailable,
+};
 
 /// Runs in the open transaction, if there is one; what it returns answers once the flush is done (or failed).
 type Grouped = Box<dyn FnOnce(Option<&Connection>) -> Answer + Send>;
@@ -31,7 +29,8 @@ enum Job {
 }
 
 pub(crate) struct Writer {
-    queue: mpsc::SyncSender<Job>,
+    lanes: Arc<Lanes<Job>>,
+    thread: Option<thread::JoinHandle<()>>,
     /// Once a page was found broken, nothing is written any more: it could only get worse.
     damaged: Arc<AtomicBool>,
 }
@@ -46,11 +45,12 @@ fn stopped() -> StoreError {
 
 impl Writer {
     pub(crate) fn start(db: Connection) -> Result<Self, StoreError> {
-        let (sender, receiver) = mpsc::sync_channel::<Job>(QUEUE);
+        let lanes = Arc::new(Lanes::default());
+        let jobs = Arc::clone(&lanes);
         let write = move || {
-            while let Ok(first) = receiver.recv() {
-                let mut group = Vec::new();
-                for job in std::iter::once(first).chain(receiver.try_iter().take(GROUP - 1)) {
+            while let Some(taken) = jobs.take(GROUP) {
+                let mut group = Vec::with_capacity(taken.len());
+                for job in taken {
                     match job {
                         Job::Grouped(job) => group.push(job),
                         Job::Alone(job) => {
@@ -63,13 +63,25 @@ impl Writer {
             }
         };
         let spawned = thread::Builder::new().name("sqlite-writer".to_owned()).spawn(write);
-        spawned.map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Ok(Self { queue: sender, damaged: Arc::default() })
+        let thread = Some(spawned.map_err(|error| StoreError::Unavailable(error.to_string()))?);
+        Ok(Self { lanes, thread, damaged: Arc::default() })
     }
 
+    /// Runs work in a transaction; `lane` names whose it is, for whom others do not wait.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
+        lane: &str,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.run_then(lane, work, |_| {}).await
+    }
+
+    /// The same; `then` runs once it is on the disk, also where nobody waits for the answer any more.
+    pub(crate) async fn run_then<T: Send + 'static>(
+        &self,
+        lane: &str,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        then: impl FnOnce(&T) + Send + 'static,
     ) -> Result<T, StoreError> {
         if self.damaged.load(Ordering::Relaxed) {
             return Err(StoreError::Corrupt("a broken page was found before: nothing is written any more".to_owned()));
@@ -82,11 +94,15 @@ impl Writer {
                 damaged.store(true, Ordering::Relaxed);
             }
             Box::new(move |flushed| {
+                let outcome = outcome.and_then(|done| flushed.map(|()| done));
+                if let Ok(done) = &outcome {
+                    then(done);
+                }
                 // Who no longer waits has no use for the answer.
-                drop(sender.send(outcome.and_then(|done| flushed.map(|()| done))));
+                drop(sender.send(outcome));
             })
         });
-        self.send(Job::Grouped(job)).await?;
+        self.lanes.put(lane, Job::Grouped(job)).await;
         answer.await.map_err(|_| stopped())?
     }
 
@@ -97,22 +113,16 @@ impl Writer {
     ) -> Result<(), StoreError> {
         let (sender, answer) = oneshot::channel();
         let job = Box::new(move |db: &Connection| drop(sender.send(work(db).map_err(|error| unavailable(&error)))));
-        self.send(Job::Alone(job)).await?;
+        self.lanes.put("outside", Job::Alone(job)).await;
         answer.await.map_err(|_| stopped())?
     }
+}
 
-    async fn send(&self, job: Job) -> Result<(), StoreError> {
-        // The queue is bounded: when it is full the sender waits off the runtime's threads.
-        match self.queue.try_send(job) {
-            Ok(()) => {}
-            Err(mpsc::TrySendError::Full(job)) => {
-                let queue = self.queue.clone();
-                let sent = tokio::task::spawn_blocking(move || queue.send(job)).await;
-                sent.map_err(|_| stopped())?.map_err(|_| stopped())?;
-            }
-            Err(mpsc::TrySendError::Disconnected(_)) => return Err(stopped()),
-        }
-        Ok(())
+impl Drop for Writer {
+    /// What waits is still written; then the file is closed.
+    fn drop(&mut self) {
+        self.lanes.stop();
+        drop(self.thread.take().map(thread::JoinHandle::join));
     }
 }
 
@@ -145,4 +155,72 @@ fn in_savepoint<T>(db: &Connection, work: impl FnOnce(&Connection) -> Result<T, 
     let end = if outcome.is_ok() { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" };
     db.execute_batch(end).map_err(|error| unavailable(&error))?;
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, mpsc};
+
+    use super::*;
+    use crate::lanes::LANE;
+
+    /// Whose was written, in order.
+    type Written = Arc<Mutex<Vec<String>>>;
+
+    async fn write(writer: &Writer, lane: &str, written: &Written) {
+        let (name, written) = (lane.to_owned(), Arc::clone(written));
+        let work = move |_: &Connection| {
+            written.lock().unwrap().push(name);
+            Ok(())
+        };
+        writer.run(lane, work).await.unwrap();
+    }
+
+    /// A writer that stands still until it is let go.
+    async fn held() -> (Arc<Writer>, mpsc::Sender<()>) {
+        let writer = Arc::new(Writer::start(Connection::open_in_memory().unwrap()).unwrap());
+        let (go, gate) = mpsc::channel::<()>();
+        let (began, begun) = oneshot::channel();
+        let holder = Arc::clone(&writer);
+        tokio::spawn(async move {
+            let stand_still = move |_: &Connection| {
+                assert!(began.send(()).is_ok());
+                gate.recv().ok();
+                Ok(())
+            };
+            holder.run("gate", stand_still).await
+        });
+        begun.await.unwrap();
+        (writer, go)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_flood_of_one_scope_costs_another_one_group_at_most() {
+        let (writer, go) = held().await;
+        let written = Written::default();
+        let flood: Vec<_> = (0..10_000)
+            .map(|_| {
+                let (writer, written) = (Arc::clone(&writer), Arc::clone(&written));
+                tokio::spawn(async move { write(&writer, "flood", &written).await })
+            })
+            .collect();
+        while writer.lanes.in_lane("flood") < LANE {
+            tokio::task::yield_now().await;
+        }
+        let drop_of_another = write(&writer, "drop", &written);
+        let released = async {
+            while writer.lanes.in_lane("drop") == 0 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(writer.lanes.in_lane("flood"), LANE, "a lane is bounded");
+            go.send(()).unwrap();
+        };
+        tokio::join!(drop_of_another, released);
+        let place = written.lock().unwrap().iter().position(|lane| lane == "drop").unwrap();
+        assert!(place <= 1, "{place} of the flood's were written before it");
+        for one in flood {
+            one.await.unwrap();
+        }
+        assert_eq!(written.lock().unwrap().len(), 10_001, "and the flood is written as well");
+    }
 }
