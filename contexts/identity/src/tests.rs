@@ -113,8 +113,12 @@ impl Fixture {
         let store = Store::new(Arc::clone(&engine) as _, keys);
         let others = Arc::new(Others::default());
         let catalogue = Arc::new(Catalogue::new(crate::PERMISSIONS.iter().copied()));
-        let settings =
-            crate::Settings { scheme: "http".to_owned(), host: "example.com".to_owned(), port: None, hashing: 2 };
+        let settings = crate::Settings {
+            scheme: "http".to_owned(),
+            host: "example.com".to_owned(),
+            port: None,
+            hashing: crate::Hashing::Argon2id { at_once: 2 },
+        };
         let (surroundings, roles) = (ambient.clone(), Arc::clone(&catalogue));
         let platform = move || {
             let caller = Caller::Service { name: "identity" };
@@ -153,7 +157,10 @@ impl Fixture {
     /// Somebody who has come in, with [`PASSWORD`].
     async fn person(&self, email: &str) -> UserId {
         let (id, cx) = (self.invited(email, false).await, self.service());
-        let hash = Passwords::new(1).hash(SecretString::from(PASSWORD), &[], &cx).await.unwrap();
+        let hash = Passwords::new(crate::Hashing::Argon2id { at_once: 1 })
+            .hash(SecretString::from(PASSWORD), &[], &cx)
+            .await
+            .unwrap();
         let now = self.clock.now();
         let come_in = |it: &mut User| {
             let used = it.proofs.stamp.clone();
