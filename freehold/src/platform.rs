@@ -86,7 +86,8 @@ fn contexts(
         scheme: config.scheme.clone(),
         host: config.host.clone(),
         port: config.port(),
-        hashing: std::thread::available_parallelism().map_or(2, usize::from),
+        // One processor is left to all other work.
+        hashing: std::thread::available_parallelism().map_or(1, |all| all.get().saturating_sub(1).max(1)),
     };
     let site = notifications::Site {
         scheme: config.scheme.clone(),

@@ -22,6 +22,7 @@ use crate::{
     roster::{Claimed, last_operator},
     secret,
     session::OperatorSession,
+    sign_in::Shows,
 };
 
 pub(crate) fn caller(cx: &Cx) -> Result<OperatorId, Problem> {
@@ -42,17 +43,13 @@ fn looks_like_code(proof: &str) -> bool {
 impl Identity {
     async fn operator_proves(&self, proof: &str, cx: &Cx) -> Result<Operator, Problem> {
         let operator = self.store.at(cx).load::<Operator>(&caller(cx)?).await?.into_inner();
-        let right = if operator.proofs.totp.needed() && looks_like_code(proof) {
-            self.shows_code::<Operator>(&operator.id, proof, cx).await?
-        } else {
-            self.shows_password(Some(&operator), proof, cx).await?
-        };
-        if right {
+        let code = operator.proofs.totp.needed() && looks_like_code(proof);
+        let shows = if code { Shows::Code(proof) } else { Shows::Password(proof) };
+        if self.proves(&operator, "operator", shows, cx).await? {
             return Ok(operator);
         }
-        let wrong = "this is not your password nor a good code, or there is a pause after failures";
-        Err(Problem::new(ProblemKind::Refused, "identity.proof_refused", wrong)
-            .hint("try once more after a minute")
+        Err(Problem::new(ProblemKind::Refused, "identity.proof_refused", "this is not your password nor a good code")
+            .hint("try once more")
             .field("/proof", "not right"))
     }
 
@@ -222,6 +219,7 @@ impl Handle<ChangeOperatorPassword> for Identity {
             Ok(())
         };
         self.store.at(&cx).change(&operator.id, change).await?;
+        self.forget_guesses(operator.email.as_str(), &cx).await?;
         self.end_operator_sessions(operator.id, &cx).await?;
         Ok(Done {})
     }
