@@ -256,7 +256,7 @@ pub(crate) struct TotpSecret {
     pub(crate) uri: String,
 }
 
-use_case!(BeginTotp => TotpSecret, "identity.totp.begin", Tenant, may::OWN);
+use_case!(BeginTotp => TotpSecret, "identity.totp.begin", Tenant, may::OWN, Reveal);
 
 impl Handle<BeginTotp> for Identity {
     async fn handle(&self, _: BeginTotp, cx: Granted<BeginTotp>) -> Result<TotpSecret, Problem> {
@@ -286,7 +286,7 @@ pub(crate) struct RecoveryCodes {
     pub(crate) recovery_codes: Vec<String>,
 }
 
-use_case!(ConfirmTotp => RecoveryCodes, "identity.totp.confirm", Tenant, may::OWN);
+use_case!(ConfirmTotp => RecoveryCodes, "identity.totp.confirm", Tenant, may::OWN, Reveal);
 
 impl Handle<ConfirmTotp> for Identity {
     async fn handle(&self, it: ConfirmTotp, cx: Granted<ConfirmTotp>) -> Result<RecoveryCodes, Problem> {
@@ -303,7 +303,7 @@ impl Handle<ConfirmTotp> for Identity {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RenewRecoveryCodes {}
 
-use_case!(RenewRecoveryCodes => RecoveryCodes, "identity.totp.renew_recovery_codes", Tenant, may::OWN);
+use_case!(RenewRecoveryCodes => RecoveryCodes, "identity.totp.renew_recovery_codes", Tenant, may::OWN, Reveal);
 
 impl Handle<RenewRecoveryCodes> for Identity {
     async fn handle(&self, _: RenewRecoveryCodes, cx: Granted<RenewRecoveryCodes>) -> Result<RecoveryCodes, Problem> {

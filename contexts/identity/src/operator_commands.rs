@@ -137,7 +137,7 @@ pub(crate) struct OperatorInvited {
     ends: Timestamp,
 }
 
-use_case!(InviteOperator => OperatorInvited, "identity.operators.invite", Platform, may::OPERATORS);
+use_case!(InviteOperator => OperatorInvited, "identity.operators.invite", Platform, may::OPERATORS, Reveal);
 
 /// The most operators, so that all can be read one by one.
 const MOST: usize = 50;
@@ -253,7 +253,7 @@ pub(crate) struct BeginOperatorTotp {
     pub(crate) proof: String,
 }
 
-use_case!(BeginOperatorTotp => TotpSecret, "identity.operator.totp.begin", Platform, may::OPERATE);
+use_case!(BeginOperatorTotp => TotpSecret, "identity.operator.totp.begin", Platform, may::OPERATE, Reveal);
 
 impl Handle<BeginOperatorTotp> for Identity {
     async fn handle(&self, it: BeginOperatorTotp, cx: Granted<BeginOperatorTotp>) -> Result<TotpSecret, Problem> {
@@ -276,7 +276,7 @@ pub(crate) struct ConfirmOperatorTotp {
     pub(crate) code: String,
 }
 
-use_case!(ConfirmOperatorTotp => RecoveryCodes, "identity.operator.totp.confirm", Platform, may::OPERATE);
+use_case!(ConfirmOperatorTotp => RecoveryCodes, "identity.operator.totp.confirm", Platform, may::OPERATE, Reveal);
 
 impl Handle<ConfirmOperatorTotp> for Identity {
     async fn handle(
@@ -299,7 +299,7 @@ pub(crate) struct RenewOperatorCodes {
     pub(crate) proof: String,
 }
 
-use_case!(RenewOperatorCodes => RecoveryCodes, "identity.operator.totp.renew_recovery_codes", Platform, may::OPERATE);
+use_case!(RenewOperatorCodes => RecoveryCodes, "identity.operator.totp.renew_recovery_codes", Platform, may::OPERATE, Reveal);
 
 impl Handle<RenewOperatorCodes> for Identity {
     async fn handle(&self, it: RenewOperatorCodes, cx: Granted<RenewOperatorCodes>) -> Result<RecoveryCodes, Problem> {
