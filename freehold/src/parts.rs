@@ -80,7 +80,8 @@ impl Parts {
             other => anyhow::Error::new(other).context("the store"),
         })?);
         let facts = ColumnarFacts::open(&config.data).context("the facts")?;
-        let at_once = std::thread::available_parallelism().map_or(2, usize::from);
+        // One processor is left to all other work.
+        let at_once = std::thread::available_parallelism().map_or(1, |all| all.get().saturating_sub(1).max(1));
         let parts = Self {
             keys: Keys::new(keyring, Arc::new(wrapped), Arc::clone(&ambient.entropy)),
             ambient,

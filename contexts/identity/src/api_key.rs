@@ -89,7 +89,7 @@ pub(crate) struct NewApiKey {
     key: String,
 }
 
-use_case!(CreateApiKey => NewApiKey, "identity.api_keys.create", Tenant, may::KEYS);
+use_case!(CreateApiKey => NewApiKey, "identity.api_keys.create", Tenant, may::KEYS, Reveal);
 
 /// Whether a caller may hand a permission on: it is held for everything, and one that programs can have.
 pub(crate) fn may_give(cx: &Cx, name: &str) -> bool {

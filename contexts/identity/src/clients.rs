@@ -156,7 +156,7 @@ impl Identity {
     }
 }
 
-use_case!(RegisterClient => ClientView, "identity.clients.register", Tenant, may::CLIENT_UPDATE);
+use_case!(RegisterClient => ClientView, "identity.clients.register", Tenant, may::CLIENT_UPDATE, Reveal);
 
 impl Handle<RegisterClient> for Identity {
     async fn handle(&self, it: RegisterClient, cx: Granted<RegisterClient>) -> Result<ClientView, Problem> {
@@ -328,7 +328,7 @@ const fn a_day() -> u32 {
 }
 
 use_case!(
-    RotateClientSecret => ClientView, "identity.clients.rotate_secret", Tenant, may::CLIENT_UPDATE,
+    RotateClientSecret => ClientView, "identity.clients.rotate_secret", Tenant, may::CLIENT_UPDATE, Reveal,
     |it| Resource::one("client", it.client)
 );
 

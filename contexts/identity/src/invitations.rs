@@ -59,7 +59,7 @@ use_case!(Invite => InvitationView, "identity.invite", Tenant, may::INVITE);
 
 impl Identity {
     /// This context in the tenant of a caller: whoever may invite needs no right to seats beside it.
-    fn itself(&self, cx: &Cx) -> Result<Cx, Problem> {
+    pub(crate) fn itself(&self, cx: &Cx) -> Result<Cx, Problem> {
         Ok((self.platform)().within(cx.tenant()?)?.traced(cx.trace()))
     }
 

@@ -12,6 +12,7 @@ mod client;
 mod clients;
 mod commands;
 mod consent;
+mod device;
 mod factor;
 mod grant;
 mod http_forms;
@@ -42,6 +43,7 @@ mod session;
 mod sign_in;
 mod signing;
 mod token;
+mod turns;
 mod user;
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::{
     factor::{code_refused, otpauth, recovery_codes},
     link, permissions as may, secret,
     session::{Session, reauthentication_required},
+    sign_in::Shows,
     user::{Side, User},
 };
 
@@ -143,32 +144,23 @@ pub(crate) struct Prove {
 use_case!(Prove => Done, "identity.prove", Tenant, may::OWN);
 
 fn proof_refused() -> Problem {
-    Problem::new(
-        ProblemKind::Refused,
-        "identity.proof_refused",
-        "this is not right, or there is a pause after failures",
-    )
-    .hint("try once more after a minute, or ask for a new password")
-    .field("/password", "not right")
+    Problem::new(ProblemKind::Refused, "identity.proof_refused", "this is not right")
+        .hint("try once more, or ask for a new password")
+        .field("/password", "not right")
 }
 
 impl Handle<Prove> for Identity {
     async fn handle(&self, it: Prove, cx: Granted<Prove>) -> Result<Done, Problem> {
-        let (store, now, id) = (self.store.at(&cx), cx.real_now(), cx.user()?);
-        let Caller::User { session: Some(session), .. } = cx.caller() else { return Err(reauthentication_required()) };
-        match (it.password, it.code) {
-            (Some(password), None) => {
-                let user = store.load::<User>(&id).await?;
-                if !self.shows_password(Some(&*user), &password, &cx).await? {
-                    return Err(proof_refused());
-                }
-            }
-            (None, Some(code)) => {
-                if !self.shows_code::<User>(&id, &code, &cx).await? {
-                    return Err(code_refused());
-                }
-            }
+        let (store, now) = (self.store.at(&cx), cx.real_now());
+        let Caller::User { id, session: Some(session) } = cx.caller() else { return Err(reauthentication_required()) };
+        let (shows, refused) = match (&it.password, &it.code) {
+            (Some(password), None) => (Shows::Password(password), proof_refused()),
+            (None, Some(code)) => (Shows::Code(code), code_refused()),
             _ => return Err(Problem::invalid_field("/password", "expected a password or a code, one of them")),
+        };
+        let user = store.load::<User>(&id).await?;
+        if !self.proves(&*user, &session.to_string(), shows, &cx).await? {
+            return Err(refused);
         }
         let prove = |it: &mut Session| {
             it.prove(now);
@@ -201,6 +193,7 @@ impl Handle<ChangePassword> for Identity {
             Ok(())
         };
         self.store.at(&cx).change(&id, change).await?;
+        self.forget_guesses(user.email.as_str(), &cx).await?;
         self.end_all_sessions(id, &cx).await?;
         Ok(Done {})
     }
@@ -263,7 +256,7 @@ pub(crate) struct TotpSecret {
     pub(crate) uri: String,
 }
 
-use_case!(BeginTotp => TotpSecret, "identity.totp.begin", Tenant, may::OWN);
+use_case!(BeginTotp => TotpSecret, "identity.totp.begin", Tenant, may::OWN, Reveal);
 
 impl Handle<BeginTotp> for Identity {
     async fn handle(&self, _: BeginTotp, cx: Granted<BeginTotp>) -> Result<TotpSecret, Problem> {
@@ -293,7 +286,7 @@ pub(crate) struct RecoveryCodes {
     pub(crate) recovery_codes: Vec<String>,
 }
 
-use_case!(ConfirmTotp => RecoveryCodes, "identity.totp.confirm", Tenant, may::OWN);
+use_case!(ConfirmTotp => RecoveryCodes, "identity.totp.confirm", Tenant, may::OWN, Reveal);
 
 impl Handle<ConfirmTotp> for Identity {
     async fn handle(&self, it: ConfirmTotp, cx: Granted<ConfirmTotp>) -> Result<RecoveryCodes, Problem> {
@@ -310,7 +303,7 @@ impl Handle<ConfirmTotp> for Identity {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RenewRecoveryCodes {}
 
-use_case!(RenewRecoveryCodes => RecoveryCodes, "identity.totp.renew_recovery_codes", Tenant, may::OWN);
+use_case!(RenewRecoveryCodes => RecoveryCodes, "identity.totp.renew_recovery_codes", Tenant, may::OWN, Reveal);
 
 impl Handle<RenewRecoveryCodes> for Identity {
     async fn handle(&self, _: RenewRecoveryCodes, cx: Granted<RenewRecoveryCodes>) -> Result<RecoveryCodes, Problem> {

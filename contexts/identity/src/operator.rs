@@ -38,10 +38,6 @@ impl Operator {
         self.proofs.password.is_some()
     }
 
-    pub(crate) fn can_sign_in(&self, now: Timestamp) -> bool {
-        self.came_in() && !self.proofs.paused(now)
-    }
-
     /// See [`User::confirm_totp`](crate::user::User::confirm_totp).
     pub(crate) fn confirm_totp(&mut self, code: &str, recovery: &[String], now: Timestamp) -> Result<(), Problem> {
         if self.proofs.totp.needed() || self.proofs.totp.use_code(code, now)? != Used::First {

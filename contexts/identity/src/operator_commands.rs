@@ -22,6 +22,7 @@ use crate::{
     roster::{Claimed, last_operator},
     secret,
     session::OperatorSession,
+    sign_in::Shows,
 };
 
 pub(crate) fn caller(cx: &Cx) -> Result<OperatorId, Problem> {
@@ -42,17 +43,13 @@ fn looks_like_code(proof: &str) -> bool {
 impl Identity {
     async fn operator_proves(&self, proof: &str, cx: &Cx) -> Result<Operator, Problem> {
         let operator = self.store.at(cx).load::<Operator>(&caller(cx)?).await?.into_inner();
-        let right = if operator.proofs.totp.needed() && looks_like_code(proof) {
-            self.shows_code::<Operator>(&operator.id, proof, cx).await?
-        } else {
-            self.shows_password(Some(&operator), proof, cx).await?
-        };
-        if right {
+        let code = operator.proofs.totp.needed() && looks_like_code(proof);
+        let shows = if code { Shows::Code(proof) } else { Shows::Password(proof) };
+        if self.proves(&operator, "operator", shows, cx).await? {
             return Ok(operator);
         }
-        let wrong = "this is not your password nor a good code, or there is a pause after failures";
-        Err(Problem::new(ProblemKind::Refused, "identity.proof_refused", wrong)
-            .hint("try once more after a minute")
+        Err(Problem::new(ProblemKind::Refused, "identity.proof_refused", "this is not your password nor a good code")
+            .hint("try once more")
             .field("/proof", "not right"))
     }
 
@@ -140,7 +137,7 @@ pub(crate) struct OperatorInvited {
     ends: Timestamp,
 }
 
-use_case!(InviteOperator => OperatorInvited, "identity.operators.invite", Platform, may::OPERATORS);
+use_case!(InviteOperator => OperatorInvited, "identity.operators.invite", Platform, may::OPERATORS, Reveal);
 
 /// The most operators, so that all can be read one by one.
 const MOST: usize = 50;
@@ -222,6 +219,7 @@ impl Handle<ChangeOperatorPassword> for Identity {
             Ok(())
         };
         self.store.at(&cx).change(&operator.id, change).await?;
+        self.forget_guesses(operator.email.as_str(), &cx).await?;
         self.end_operator_sessions(operator.id, &cx).await?;
         Ok(Done {})
     }
@@ -255,7 +253,7 @@ pub(crate) struct BeginOperatorTotp {
     pub(crate) proof: String,
 }
 
-use_case!(BeginOperatorTotp => TotpSecret, "identity.operator.totp.begin", Platform, may::OPERATE);
+use_case!(BeginOperatorTotp => TotpSecret, "identity.operator.totp.begin", Platform, may::OPERATE, Reveal);
 
 impl Handle<BeginOperatorTotp> for Identity {
     async fn handle(&self, it: BeginOperatorTotp, cx: Granted<BeginOperatorTotp>) -> Result<TotpSecret, Problem> {
@@ -278,7 +276,7 @@ pub(crate) struct ConfirmOperatorTotp {
     pub(crate) code: String,
 }
 
-use_case!(ConfirmOperatorTotp => RecoveryCodes, "identity.operator.totp.confirm", Platform, may::OPERATE);
+use_case!(ConfirmOperatorTotp => RecoveryCodes, "identity.operator.totp.confirm", Platform, may::OPERATE, Reveal);
 
 impl Handle<ConfirmOperatorTotp> for Identity {
     async fn handle(
@@ -301,7 +299,7 @@ pub(crate) struct RenewOperatorCodes {
     pub(crate) proof: String,
 }
 
-use_case!(RenewOperatorCodes => RecoveryCodes, "identity.operator.totp.renew_recovery_codes", Platform, may::OPERATE);
+use_case!(RenewOperatorCodes => RecoveryCodes, "identity.operator.totp.renew_recovery_codes", Platform, may::OPERATE, Reveal);
 
 impl Handle<RenewOperatorCodes> for Identity {
     async fn handle(&self, it: RenewOperatorCodes, cx: Granted<RenewOperatorCodes>) -> Result<RecoveryCodes, Problem> {

@@ -14,6 +14,8 @@ pub(crate) enum Paced {
     Mailbox,
     /// Requests for such mails from one address of the network.
     Source,
+    /// Wrong passwords and codes of strangers from one address of the network.
+    Guesses,
 }
 
 impl Paced {
@@ -21,6 +23,7 @@ impl Paced {
         match self {
             Self::Mailbox => "identity/pace/mailbox",
             Self::Source => "identity/pace/source",
+            Self::Guesses => "identity/pace/guesses",
         }
     }
 
@@ -29,6 +32,7 @@ impl Paced {
         match self {
             Self::Mailbox => 5,
             Self::Source => 30,
+            Self::Guesses => 100,
         }
     }
 }
@@ -72,6 +76,14 @@ impl Aggregate for Pace {
 }
 
 impl Identity {
+    /// Until when a mailbox or a source has to wait, if it has used up what there is.
+    pub(crate) async fn out_of_pace(&self, what: Paced, whose: &str) -> Result<Option<Timestamp>, Problem> {
+        let cx = (self.platform)();
+        let id = self.store.keys().scope(cx.scope()).await?.blind(what.label(), whose);
+        let known = self.store.at(&cx).try_load::<Pace>(&id).await?;
+        Ok(known.filter(|known| known.count >= what.most()).map(|known| known.ends))
+    }
+
     /// Counts one more for a mailbox or a source; whether it is within bounds.
     pub(crate) async fn keeps_pace(&self, what: Paced, whose: &str) -> Result<bool, Problem> {
         let cx = (self.platform)();

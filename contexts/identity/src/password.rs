@@ -1,4 +1,4 @@
-//! Passwords: argon2id (RFC 9106), a bounded number at once, so that a storm of sign-ins cannot starve the rest.
+//! Passwords: argon2id (RFC 9106), a bounded number at once, in fair turns.
 
 use std::{
     collections::HashSet,
@@ -6,9 +6,10 @@ use std::{
 };
 
 use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
-use kernel::{Cx, Problem, ProblemKind};
+use kernel::{Cx, Problem, Scope};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::Semaphore;
+
+use crate::turns::Turns;
 
 /// OWASP's minimum for argon2id: 19 MiB, two passes, one lane.
 const MEMORY_KIB: u32 = 19_456;
@@ -21,8 +22,6 @@ const PART: usize = 4;
 /// The commonest passwords; its licence stands beside it.
 const COMMON: &str = include_str!("../data/common_passwords.txt");
 static COMMONEST: LazyLock<HashSet<&str>> = LazyLock::new(|| COMMON.lines().collect());
-/// How many may wait before others are sent away.
-const WAITING: usize = 64;
 
 /// How passwords are hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +39,7 @@ pub enum Hashing {
 /// Hashes and checks.
 pub(crate) struct Passwords {
     hashing: Hashing,
-    turns: Arc<Semaphore>,
-    queue: Arc<Semaphore>,
+    turns: Arc<Turns>,
 }
 
 impl Hashing {
@@ -110,21 +108,17 @@ impl Passwords {
             Hashing::Argon2id { at_once } => at_once,
             Hashing::Simulated => 1,
         };
-        let (turns, queue) = (Arc::new(Semaphore::new(at_once)), Arc::new(Semaphore::new(at_once + WAITING)));
-        Self { hashing, turns, queue }
+        Self { hashing, turns: Turns::new(at_once) }
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-        let busy = || {
-            Problem::new(ProblemKind::Unavailable, "identity.busy", "too many people sign in at this moment")
-                .hint("try again in a few seconds")
-                .retry_after(2)
-        };
-        let place = Arc::clone(&self.queue).try_acquire_owned().map_err(|_| busy())?;
-        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| busy())?;
-        let done = self.hashing.aside(work).await;
-        drop((place, turn));
-        done
+    async fn run<T: Send + 'static>(
+        &self,
+        (scope, source): (Scope, &str),
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let turn = self.turns.take(scope, source).await?;
+        // The turn ends with the work, also where nobody waits for it any more.
+        self.hashing.aside(move || (work(), drop(turn)).0).await
     }
 
     /// The hash of a new password, which must be one that nobody guesses; `about` is what is known of its holder.
@@ -137,11 +131,16 @@ impl Passwords {
             let hash = argon2.hash_password_with_salt(password.expose_secret().as_bytes(), &salt);
             hash.map(|hash: PasswordHash| hash.to_string()).map_err(Problem::internal)
         };
-        self.run(hash).await?
+        self.run((cx.scope(), &cx.caller().to_string()), hash).await?
     }
 
     /// Whether a password is the one of a hash. Without a hash it takes as long, and is not.
-    pub(crate) async fn verify(&self, password: SecretString, hash: Option<String>) -> Result<bool, Problem> {
+    pub(crate) async fn verify(
+        &self,
+        password: SecretString,
+        hash: Option<String>,
+        of: (Scope, &str),
+    ) -> Result<bool, Problem> {
         if password.expose_secret().len() > LONGEST * 4 {
             return Ok(false);
         }
@@ -157,7 +156,7 @@ impl Passwords {
             let hash = hash.unwrap_or_else(|| NOBODY.to_owned());
             argon2.verify_password(password.expose_secret().as_bytes(), hash.as_str()).is_ok() && known
         };
-        self.run(verify).await
+        self.run(of, verify).await
     }
 }
 

@@ -1,12 +1,9 @@
 //! How someone shows who they are: one set of rules for people and operators.
 
-use kernel::{Problem, ProblemKind, Timestamp};
+use kernel::{Problem, ProblemKind};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    attempts::Attempts,
-    factor::{Factor, Used},
-};
+use crate::factor::Factor;
 
 /// What is kept to know someone again.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -19,8 +16,6 @@ pub(crate) struct Proofs {
     pub(crate) stamp: String,
     /// What sessions and grants began under; once it is raised, none of before is good any more.
     pub(crate) epoch: u64,
-    #[serde(flatten)]
-    attempts: Attempts,
 }
 
 pub(crate) fn link_refused() -> Problem {
@@ -46,7 +41,6 @@ impl Proofs {
     /// A new password ends what was begun with the old one.
     pub(crate) fn change_password(&mut self, hash: String, stamp: String) {
         (self.password, self.stamp) = (Some(hash), stamp);
-        self.attempts.forgiven();
         self.end_sessions();
     }
 
@@ -55,17 +49,8 @@ impl Proofs {
         self.epoch += 1;
     }
 
-    /// Whether failed attempts have brought a pause.
-    pub(crate) fn paused(&self, now: Timestamp) -> bool {
-        self.attempts.paused(now)
-    }
-
-    pub(crate) fn failed(&mut self, now: Timestamp) {
-        self.attempts.failed(now);
-    }
-
     /// The proof was made under `epoch`: one that ended meanwhile proves nothing.
-    pub(crate) fn proven(&mut self, epoch: u64) -> Result<(), Problem> {
+    pub(crate) fn proven(&self, epoch: u64) -> Result<(), Problem> {
         if self.epoch != epoch {
             return Err(Problem::new(
                 ProblemKind::Conflict,
@@ -74,18 +59,7 @@ impl Proofs {
             )
             .hint("sign in again"));
         }
-        self.attempts.forgiven();
         Ok(())
-    }
-
-    /// Takes a code, if there is no pause. Deciding and counting are one, so that a burst of guesses is counted guess by
-    /// guess.
-    pub(crate) fn try_code(&mut self, code: &str, now: Timestamp) -> Option<Used> {
-        let used = if self.paused(now) { None } else { self.totp.use_code(code, now).ok() };
-        if used.is_none() {
-            self.failed(now);
-        }
-        used
     }
 }
 
@@ -112,22 +86,11 @@ mod tests {
     }
 
     #[test]
-    fn guesses_of_codes_come_to_a_pause_in_which_no_code_is_good() {
-        let now = Timestamp::from_second(1_800_000_000).unwrap();
-        let mut it = Proofs::none(String::new());
-        for _ in 0..5 {
-            assert!(!it.paused(now) && it.try_code("123456", now).is_none());
-        }
-        assert!(it.paused(now));
-    }
-
-    #[test]
     fn what_an_earlier_release_wrote_is_read() {
         let written = serde_json::json!({
             "password": "h", "totp": null, "stamp": "s", "failures": 2, "locked_until": "2026-01-01T00:00:00Z",
         });
         let it: Proofs = serde_json::from_value(written).unwrap();
         assert_eq!((it.epoch, it.stamp.as_str(), it.totp.needed()), (0, "s", false));
-        assert!(it.paused(Timestamp::UNIX_EPOCH));
     }
 }

@@ -2,49 +2,70 @@
 
 use std::time::Duration;
 
-use kernel::{Aggregate, Claim, Cx, Problem, Timestamp, text::EmailAddress};
+use kernel::{Aggregate, Claim, Cx, Problem, text::EmailAddress};
 use secrecy::SecretString;
 use store::Loaded;
 
-use crate::{Identity, operator::Operator, proofs::Proofs, user::User};
+use crate::{
+    Identity,
+    attempts::{By, Came, Trial},
+    device::Place,
+    factor::code_refused,
+    operator::Operator,
+    proofs::Proofs,
+    user::User,
+};
 
 /// For how long the second step waits.
 const STEP: Duration = Duration::from_mins(5);
 
 /// Someone who can sign in with an e-mail address.
 pub(crate) trait SignsIn: Aggregate {
+    fn email(&self) -> &EmailAddress;
     fn proofs(&self) -> &Proofs;
     fn proofs_mut(&mut self) -> &mut Proofs;
-    fn can_sign_in(&self, now: Timestamp) -> bool;
+    fn can_sign_in(&self) -> bool;
 }
 
 impl SignsIn for User {
+    fn email(&self) -> &EmailAddress {
+        &self.email
+    }
     fn proofs(&self) -> &Proofs {
         &self.proofs
     }
     fn proofs_mut(&mut self) -> &mut Proofs {
         &mut self.proofs
     }
-    fn can_sign_in(&self, now: Timestamp) -> bool {
-        User::can_sign_in(self, now)
+    fn can_sign_in(&self) -> bool {
+        User::can_sign_in(self)
     }
 }
 
 impl SignsIn for Operator {
+    fn email(&self) -> &EmailAddress {
+        &self.email
+    }
     fn proofs(&self) -> &Proofs {
         &self.proofs
     }
     fn proofs_mut(&mut self) -> &mut Proofs {
         &mut self.proofs
     }
-    fn can_sign_in(&self, now: Timestamp) -> bool {
-        Operator::can_sign_in(self, now)
+    fn can_sign_in(&self) -> bool {
+        self.came_in()
     }
+}
+
+/// What somebody shows who is signed in.
+pub(crate) enum Shows<'a> {
+    Password(&'a str),
+    Code(&'a str),
 }
 
 /// What came of a password.
 pub(crate) enum Shown<A> {
-    /// It is not right, or there is a pause: which of them is not told.
+    /// It is not right, or nobody has the address: which of them is not told.
     Nobody,
     /// It is right, and a code is asked for; with what the second step brings along.
     NeedsCode(String),
@@ -56,7 +77,7 @@ pub(crate) enum Shown<A> {
 pub(crate) enum SecondStep<A> {
     /// The password was shown too long ago.
     TooLate,
-    /// The code is not right, was used before, or there is a pause.
+    /// The code is not right, or was used before.
     Refused,
     /// It is right.
     Known(A),
@@ -68,42 +89,67 @@ impl Identity {
         self.store.at(cx).find::<A>(&Claim::new("email", email.as_str())).await
     }
 
-    /// Checks a password; a wrong one is counted.
-    pub(crate) async fn shows_password<A: SignsIn>(
+    /// Checks a password, as an attempt on whoever has the address.
+    async fn shows_password<A: SignsIn>(
         &self,
-        who: Option<&A>,
+        (who, trial): (Option<&A>, &Trial),
         password: &str,
+        source: &str,
         cx: &Cx,
     ) -> Result<bool, Problem> {
-        let now = cx.real_now();
-        let hash = who.filter(|it| it.can_sign_in(now)).and_then(|it| it.proofs().password.clone());
-        let right = self.passwords.verify(SecretString::from(password), hash).await?;
-        if let Some(who) = who.filter(|_| !right) {
-            let failed = |it: &mut A| {
-                it.proofs_mut().failed(now);
-                Ok(())
-            };
-            self.store.at(cx).change(&who.id(), failed).await?;
+        self.attempt(trial, cx).await?;
+        let hash = who.filter(|it| it.can_sign_in()).and_then(|it| it.proofs().password.clone());
+        let verified = self.passwords.verify(SecretString::from(password), hash, (cx.scope(), source)).await;
+        match &verified {
+            Ok(true) => {}
+            Ok(false) => self.was_wrong(trial).await?,
+            // It was not looked at.
+            Err(_) => self.settle(trial, Came::NoGuess, cx).await?,
         }
-        // Of many guesses at once, those that were wrong may have begun a pause meanwhile: it holds for the right one too.
-        match who.filter(|_| right) {
-            Some(who) => {
-                let now_stored = self.store.at(cx).try_load::<A>(&who.id()).await?;
-                Ok(now_stored.is_some_and(|it| it.can_sign_in(cx.real_now())))
+        verified
+    }
+
+    /// Checks a code and takes it, in one commit.
+    async fn shows_code<A: SignsIn>(&self, id: &A::Id, trial: &Trial, code: &str, cx: &Cx) -> Result<bool, Problem> {
+        self.attempt(trial, cx).await?;
+        let now = cx.real_now();
+        let take = |it: &mut A| {
+            let asked_for = it.can_sign_in() && it.proofs().totp.needed();
+            if asked_for { it.proofs_mut().totp.use_code(code, now).map(drop) } else { Err(code_refused()) }
+        };
+        match self.store.at(cx).change(id, take).await {
+            Ok(_) => {
+                self.settle(trial, Came::Right, cx).await?;
+                Ok(true)
             }
-            None => Ok(false),
+            Err(refused) if refused.code() == code_refused().code() => {
+                self.was_wrong(trial).await?;
+                Ok(false)
+            }
+            Err(other) => Err(other),
         }
     }
 
-    /// Checks a code and takes it, in one commit; a wrong one is counted.
-    pub(crate) async fn shows_code<A: SignsIn>(&self, id: &A::Id, code: &str, cx: &Cx) -> Result<bool, Problem> {
-        let (now, mut taken) = (cx.real_now(), false);
-        let take = |it: &mut A| {
-            taken = it.can_sign_in(now) && it.proofs().totp.needed() && it.proofs_mut().try_code(code, now).is_some();
-            Ok(())
-        };
-        self.store.at(cx).change(id, take).await?;
-        Ok(taken)
+    /// Whether somebody who is signed in shows once more who they are. `session` is what they are signed in by: whoever
+    /// has found it open has an allowance of its own, and takes none from its owner.
+    pub(crate) async fn proves<A: SignsIn>(
+        &self,
+        who: &A,
+        session: &str,
+        proof: Shows<'_>,
+        cx: &Cx,
+    ) -> Result<bool, Problem> {
+        let trial = self.trial(who.email().as_str(), By::Known(format!("session|{session}")), cx).await?;
+        match proof {
+            Shows::Code(code) => self.shows_code::<A>(&who.id(), &trial, code, cx).await,
+            Shows::Password(password) => {
+                let right = self.shows_password((Some(who), &trial), password, session, cx).await?;
+                if right {
+                    self.settle(&trial, Came::Right, cx).await?;
+                }
+                Ok(right)
+            }
+        }
     }
 
     async fn step<A: SignsIn>(&self, who: &A, ends: i64, cx: &Cx) -> Result<String, Problem> {
@@ -116,16 +162,22 @@ impl Identity {
         &self,
         email: &str,
         password: &str,
+        from: &Place,
         cx: &Cx,
     ) -> Result<Shown<A>, Problem> {
         let found = self.by_email::<A>(email, cx).await?.map(Loaded::into_inner);
-        let right = self.shows_password(found.as_ref(), password, cx).await?;
+        let trial = self.trial(email, self.who_tries(found.as_ref(), from, cx).await?, cx).await?;
+        let right = self.shows_password((found.as_ref(), &trial), password, &from.source, cx).await?;
         match found.filter(|_| right) {
             None => Ok(Shown::Nobody),
             Some(who) if who.proofs().totp.needed() => {
+                self.settle(&trial, Came::NoGuess, cx).await?;
                 Ok(Shown::NeedsCode(self.step(&who, (cx.real_now() + STEP).as_second(), cx).await?))
             }
-            Some(who) => Ok(Shown::Known(who)),
+            Some(who) => {
+                self.settle(&trial, Came::Right, cx).await?;
+                Ok(Shown::Known(who))
+            }
         }
     }
 
@@ -134,6 +186,7 @@ impl Identity {
         &self,
         step: &str,
         code: &str,
+        from: &Place,
         cx: &Cx,
     ) -> Result<SecondStep<A>, Problem> {
         let mut parts = step.split('.');
@@ -148,7 +201,8 @@ impl Identity {
         if !same || ends <= cx.real_now().as_second() {
             return Ok(SecondStep::TooLate);
         }
-        let taken = self.shows_code::<A>(&id, code, cx).await?;
+        let trial = self.trial(who.email().as_str(), self.who_tries(Some(&*who), from, cx).await?, cx).await?;
+        let taken = self.shows_code::<A>(&id, &trial, code, cx).await?;
         Ok(if taken { SecondStep::Known(who.into_inner()) } else { SecondStep::Refused })
     }
 }

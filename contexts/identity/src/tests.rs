@@ -1,5 +1,6 @@
 //! The context through its own table, on the model store.
 
+mod pacing;
 mod programs;
 
 use std::{

@@ -148,8 +148,8 @@ impl User {
         Ok(if was == Standing::Invited { vec![UserActivated { user: self.id }.into()] } else { Vec::new() })
     }
 
-    pub(crate) fn can_sign_in(&self, now: Timestamp) -> bool {
-        self.standing == Standing::Active && !self.proofs.paused(now)
+    pub(crate) fn can_sign_in(&self) -> bool {
+        self.standing == Standing::Active
     }
 
     /// Whether what began under an epoch is good now.
@@ -332,15 +332,15 @@ mod tests {
     fn whoever_is_deactivated_has_nothing_left_and_comes_back_as_they_were() {
         let mut it = active();
         let before = it.proofs.epoch;
-        assert!(it.honours(before) && it.can_sign_in(START));
+        assert!(it.honours(before) && it.can_sign_in());
         it.close();
-        assert!(!it.honours(before) && !it.honours(it.proofs.epoch) && !it.can_sign_in(START));
+        assert!(!it.honours(before) && !it.honours(it.proofs.epoch) && !it.can_sign_in());
         assert!(
             it.choose_password("s2", "h".to_owned(), "s3".to_owned(), START).is_err(),
             "a link does not bring them back"
         );
         it.reopen();
-        assert!(it.can_sign_in(START) && !it.honours(before), "but what was begun stays ended");
+        assert!(it.can_sign_in() && !it.honours(before), "but what was begun stays ended");
         let mut invited = ada();
         invited.close();
         invited.reopen();

@@ -18,6 +18,8 @@ pub enum Effect {
     Tell,
     /// Changes something: repeatable with an idempotency key.
     Change,
+    /// The same, and the answer shows a secret this once: it is not kept for whoever asks again.
+    Reveal,
 }
 
 /// One thing that can be asked of a context. The fields of the type are the input.
@@ -39,7 +41,8 @@ pub trait UseCase: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'st
 }
 
 /// Declares what a use case is, beside the type of its input: what it answers, its name, its scope, the permission that
-/// it needs, `Tell` where it changes nothing, and where it is about one thing, which.
+/// it needs, `Tell` where it changes nothing (`Reveal` where it does and its answer shows a secret), and where it is about
+/// one thing, which.
 ///
 /// ```text
 /// use_case!(SuspendTenant => TenantView, "tenants.suspend", Platform, may::SUSPEND, |it| it.tenant.into());

@@ -154,7 +154,7 @@ impl Line {
                 Ok(response(answer))
             }
             Target::UseCase(operation) => {
-                let key = repeat::key(&parts, operation.effect == Effect::Change)?;
+                let key = repeat::key(&parts, operation.effect != Effect::Tell)?;
                 let input = input::merge(&parts, params, &body, &self.types)?;
                 let Some(key) = key else {
                     let answer = operation.run(Input::Value(input), cx.clone()).await?;
@@ -163,7 +163,8 @@ impl Line {
                 // Before anything is stored for a caller who may not ask, or told to one who may not ask any more.
                 operation.permitted(&cx)?;
                 let run = |cx| operation.run(Input::Value(input.clone()), cx);
-                let answer = self.serving.repeated.once((operation.name, &key), &input, &cx, run).await?;
+                let answer =
+                    self.serving.repeated.once((operation.name, &key, operation.effect), &input, &cx, run).await?;
                 Ok(answer::json(answer))
             }
         }

@@ -19,6 +19,9 @@ const INTRODUCTION: &str = "The interface of a Freehold installation. A request 
     to do. A change that is sent with an `Idempotency-Key` takes effect once, however often it is sent. Lists are paged: \
     `next` of an answer is `after` of the next request.";
 
+const ONCE: &str = "The answer shows a secret this once: sent again under the same `Idempotency-Key` after some seconds, \
+    the request has no second effect and is refused with `answer_not_kept`.";
+
 /// The document of these contexts.
 pub fn document(contexts: &[Context], version: &str) -> Value {
     let mut generator = SchemaSettings::draft2020_12().with(|it| it.definitions_path = "/components/schemas".into());
@@ -158,7 +161,7 @@ impl Describer<'_> {
         let summary = description.as_str().and_then(|text| text.split(['.', ':', ';']).next()).unwrap_or_default();
         let mut operation = Map::from_iter([("summary".to_owned(), Value::from(summary))]);
         let mut parameters = fields_in_path(&mut input, outline);
-        let changes = it.effect == Effect::Change;
+        let changes = it.effect != Effect::Tell;
         let with_body = !matches!(outline.route.method, Method::GET | Method::DELETE);
         if with_body {
             operation.insert("requestBody".to_owned(), request_body(&input));
@@ -168,6 +171,10 @@ impl Describer<'_> {
         if changes {
             parameters.push(json!({ "$ref": "#/components/parameters/IdempotencyKey" }));
         }
+        let description = match (it.effect, description) {
+            (Effect::Reveal, Value::String(text)) => format!("{text}\n\n{ONCE}").into(),
+            (_, description) => description,
+        };
         operation.insert("parameters".to_owned(), parameters.into());
         let output = (it.output)(&mut self.generator);
         let asked = answers::Asked {

@@ -8,7 +8,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::request::Parts;
 use kernel::{
-    Aggregate, Cx, Life, Problem, ProblemKind, Scope, ScopeKind, Timestamp, UserId, entropy::Entropy,
+    Aggregate, Cx, Effect, Life, Problem, ProblemKind, Scope, ScopeKind, Timestamp, UserId, entropy::Entropy,
     problem::ProblemDocument,
 };
 use moka::future::Cache;
@@ -36,6 +36,9 @@ struct Asked<const TENANT: bool> {
     seed: [u8; 32],
     begun: Timestamp,
     answer: Option<Box<RawValue>>,
+    /// It has had its effect, and its answer was a secret: neither it nor what it could be made from again is here.
+    #[serde(default)]
+    revealed: bool,
 }
 
 impl<const TENANT: bool> Aggregate for Asked<TENANT> {
@@ -82,6 +85,12 @@ fn reused() -> Problem {
         .hint("use a fresh key for each request")
 }
 
+fn answer_not_kept() -> Problem {
+    let detail = "this took effect when it was first sent, and its answer showed a secret, which is not kept";
+    Problem::new(ProblemKind::Conflict, "answer_not_kept", detail)
+        .hint("if the answer was lost, end what it made and make another under a fresh Idempotency-Key")
+}
+
 /// The key of a request that changes something.
 pub(crate) fn key(parts: &Parts, changes: bool) -> Result<Option<String>, Problem> {
     let Some(value) = parts.headers.get("idempotency-key").filter(|_| changes) else { return Ok(None) };
@@ -113,7 +122,7 @@ impl Repeated {
     /// refused may be mended and sent under the same key; one that failed is sent again as it was.
     pub(crate) async fn once<F, R>(
         &self,
-        (operation, key): (&str, &str),
+        (operation, key, effect): (&str, &str, Effect),
         input: &Value,
         cx: &Cx,
         run: F,
@@ -127,8 +136,8 @@ impl Repeated {
         let digest = sha256(&input.to_string());
         let running = async {
             let answer = match cx.scope() {
-                Scope::Tenant(_) => self.stored::<true, _, _>(&id, &digest, cx, run).await?,
-                Scope::Platform => self.stored::<false, _, _>(&id, &digest, cx, run).await?,
+                Scope::Tenant(_) => self.stored::<true, _, _>((&id, &digest), effect, cx, run).await?,
+                Scope::Platform => self.stored::<false, _, _>((&id, &digest), effect, cx, run).await?,
             };
             Ok::<_, Problem>(Arc::new(Answer { digest: digest.clone(), answer }))
         };
@@ -140,7 +149,13 @@ impl Repeated {
         Ok(kept.answer.clone())
     }
 
-    async fn stored<const TENANT: bool, F, R>(&self, id: &str, digest: &str, cx: &Cx, run: F) -> Result<Bytes, Problem>
+    async fn stored<const TENANT: bool, F, R>(
+        &self,
+        (id, digest): (&str, &str),
+        effect: Effect,
+        cx: &Cx,
+        run: F,
+    ) -> Result<Bytes, Problem>
     where
         F: FnOnce(Cx) -> R,
         R: Future<Output = Result<Bytes, Problem>>,
@@ -148,6 +163,9 @@ impl Repeated {
         let asked = self.begin::<TENANT>(id, digest, cx).await?;
         if asked.digest != digest {
             return Err(reused());
+        }
+        if asked.revealed {
+            return Err(answer_not_kept());
         }
         if let Some(answer) = &asked.answer {
             return Ok(Bytes::copy_from_slice(answer.get().as_bytes()));
@@ -157,18 +175,7 @@ impl Repeated {
         let store = self.store.at(cx);
         match run(cx.repeated(id, entropy, asked.begun)).await {
             Ok(answer) => {
-                if answer.len() <= LARGEST {
-                    let text = String::from_utf8(answer.to_vec()).map_err(Problem::internal)?;
-                    let text = RawValue::from_string(text).map_err(Problem::internal)?;
-                    let keep = |it: &mut Asked<TENANT>| {
-                        it.answer.get_or_insert_with(|| text.clone());
-                        Ok(())
-                    };
-                    // It is done either way; without the answer it would be done again, to the same effect.
-                    if let Err(problem) = store.change(&asked.id, keep).await {
-                        tracing::warn!(code = problem.code(), "the answer to a request under a key was not kept");
-                    }
-                }
+                self.keep::<TENANT>(&asked.id, effect, &answer, cx).await?;
                 Ok(answer)
             }
             Err(problem) => {
@@ -181,6 +188,34 @@ impl Repeated {
         }
     }
 
+    async fn keep<const TENANT: bool>(
+        &self,
+        id: &String,
+        effect: Effect,
+        answer: &Bytes,
+        cx: &Cx,
+    ) -> Result<(), Problem> {
+        if answer.len() > LARGEST && effect != Effect::Reveal {
+            return Ok(());
+        }
+        let text = String::from_utf8(answer.to_vec()).map_err(Problem::internal)?;
+        let text = RawValue::from_string(text).map_err(Problem::internal)?;
+        let keep = |it: &mut Asked<TENANT>| {
+            if effect == Effect::Reveal {
+                // The secret follows from the seed.
+                (it.revealed, it.seed) = (true, [0; 32]);
+            } else {
+                it.answer.get_or_insert_with(|| text.clone());
+            }
+            Ok(())
+        };
+        // It is done either way; without the answer it would be done again, to the same effect.
+        if let Err(problem) = self.store.at(cx).change(id, keep).await {
+            tracing::warn!(code = problem.code(), "the answer to a request under a key was not kept");
+        }
+        Ok(())
+    }
+
     /// The request of a key: as it was begun before, or begun now.
     async fn begin<const TENANT: bool>(&self, id: &str, digest: &str, cx: &Cx) -> Result<Asked<TENANT>, Problem> {
         let (store, id) = (self.store.at(cx), id.to_owned());
@@ -189,7 +224,7 @@ impl Repeated {
         }
         let by = cx.caller().user().filter(|_| TENANT);
         let (seed, begun, digest) = (cx.random(), cx.real_now(), digest.to_owned());
-        let fresh = Asked::<TENANT> { id: id.clone(), by, digest, seed, begun, answer: None };
+        let fresh = Asked::<TENANT> { id: id.clone(), by, digest, seed, begun, answer: None, revealed: false };
         match store.create(fresh, ()).await {
             Ok(begun) => Ok(begun.into_inner()),
             // The same request at another process was faster.
@@ -198,5 +233,70 @@ impl Repeated {
             }
             Err(other) => Err(other),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use kernel::{Caller, Grants, cx::Ambient};
+    use keys::{Keyring, Keys, model::ModelKeys};
+    use serde_json::json;
+    use store::model::ModelEngine;
+
+    use super::*;
+
+    struct Served {
+        _folder: tempfile::TempDir,
+        store: Store,
+        cx: Cx,
+        runs: AtomicUsize,
+    }
+
+    impl Served {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let ambient = Ambient::system();
+            let keyring = Keyring::open(&folder.path().join("keyring"), &*ambient.entropy).unwrap();
+            let keys = Keys::new(keyring, Arc::new(ModelKeys::default()), Arc::clone(&ambient.entropy));
+            let cx = Cx::verified(Scope::Platform, Caller::Visitor, Grants::default(), &ambient);
+            Self {
+                _folder: folder,
+                store: Store::new(Arc::new(ModelEngine::default()), keys),
+                cx,
+                runs: AtomicUsize::new(0),
+            }
+        }
+
+        /// Sends a request that answers with what it drew, to a process.
+        async fn sends(&self, to: &Repeated, effect: Effect) -> Result<Bytes, Problem> {
+            let run = |cx: Cx| async move {
+                self.runs.fetch_add(1, Ordering::Relaxed);
+                Ok(Bytes::from(json!({ "secret": cx.random::<8>() }).to_string()))
+            };
+            to.once(("made.up", "key", effect), &json!({}), &self.cx, run).await
+        }
+    }
+
+    #[tokio::test]
+    async fn the_same_answer_for_the_same_key_whoever_is_asked() {
+        let it = Served::new();
+        let first = it.sends(&Repeated::new(it.store.clone()), Effect::Change).await.unwrap();
+        let again = it.sends(&Repeated::new(it.store.clone()), Effect::Change).await.unwrap();
+        assert_eq!((first, it.runs.load(Ordering::Relaxed)), (again, 1));
+    }
+
+    #[tokio::test]
+    async fn a_secret_is_given_again_from_memory_alone_and_nothing_that_leads_to_it_is_stored() {
+        let it = Served::new();
+        let process = Repeated::new(it.store.clone());
+        let first = it.sends(&process, Effect::Reveal).await.unwrap();
+        assert_eq!(it.sends(&process, Effect::Reveal).await.unwrap(), first, "a moment later");
+        let later = it.sends(&Repeated::new(it.store.clone()), Effect::Reveal).await.unwrap_err();
+        assert_eq!((later.code(), it.runs.load(Ordering::Relaxed)), ("answer_not_kept", 1), "it is not done twice");
+        let id = sha256(&format!("{}|{:?}|made.up|key", it.cx.scope(), it.cx.caller()));
+        let kept = it.store.at(&it.cx).load::<Asked<false>>(&id).await.unwrap();
+        assert!(kept.answer.is_none() && kept.seed == [0; 32]);
     }
 }

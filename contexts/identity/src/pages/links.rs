@@ -1,6 +1,6 @@
 //! The pages of links that are mailed: choosing a password, changing the address; and asking for such a link.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use contracts::identity::LinkPurpose;
@@ -10,21 +10,13 @@ use kernel::{Cx, Problem, ProblemKind};
 use super::{Answer, EMAIL, Form, Message, NEW_PASSWORD, Troubles, for_form, get, show};
 use crate::{
     Identity,
+    device::Place,
     http_forms::{form, page, query, redirect},
     link,
     pace::Paced,
     secret,
     user::User,
 };
-
-/// Where a request comes from, as far as pacing goes: an address, or the network of an IPv6 one.
-fn source(request: &Request<Bytes>) -> String {
-    match request.extensions().get::<SocketAddr>().map(SocketAddr::ip) {
-        Some(std::net::IpAddr::V6(it)) => format!("{:x?}", it.segments().get(..4).unwrap_or_default()),
-        Some(it) => it.to_string(),
-        None => String::new(),
-    }
-}
 
 fn no_longer_good(href: &str, link: &str) -> Answer {
     let text = "This link was used before, or is older than two days.";
@@ -65,9 +57,11 @@ impl Identity {
             Ok(user) => {
                 // Whoever knew the old password may be signed in somewhere: the epoch has ended that; this clears away.
                 self.end_all_sessions(user.id, &cx).await?;
-                // A new password does not stand in for the second factor.
+                self.forget_guesses(user.email.as_str(), &cx).await?;
+                // A new password does not stand in for the second factor. The code is asked for of a device that is known:
+                // whoever has the mailbox gets in, whatever strangers try.
                 if user.proofs.totp.needed() {
-                    return redirect("/sign-in");
+                    return self.and_knows(redirect("/sign-in")?, &user, &cx).await;
                 }
                 self.begin(&user, &["pwd"], "/", &cx).await
             }
@@ -88,7 +82,7 @@ impl Identity {
 
     pub(crate) async fn recover(self: Arc<Self>, request: Request<Bytes>, cx: Cx) -> Answer {
         let sent = form(&request)?;
-        if !self.keeps_pace(Paced::Source, &source(&request)).await? {
+        if !self.keeps_pace(Paced::Source, &Place::of(&request).source).await? {
             let busy = Troubles::whole("Many links were asked for from where you are. Try again in an hour.");
             return Self::recover_page(&sent, &busy, StatusCode::TOO_MANY_REQUESTS);
         }

@@ -107,7 +107,7 @@ pub(crate) fn signed_out_cookie(settings: &crate::Settings) -> String {
 }
 
 pub(crate) fn with_cookie(mut answer: Response<Body>, cookie: &str) -> Answer {
-    answer.headers_mut().insert(header::SET_COOKIE, cookie.parse().map_err(Problem::internal)?);
+    answer.headers_mut().append(header::SET_COOKIE, cookie.parse().map_err(Problem::internal)?);
     Ok(answer)
 }
 

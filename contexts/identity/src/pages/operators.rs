@@ -3,18 +3,19 @@
 use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
-use http::{Request, header};
+use http::Request;
 use kernel::{Caller, Cx, Problem, ProblemKind};
 
 use super::{
     Answer, EMAIL, Field, Form, NAME, NEW_PASSWORD, Troubles,
     account::{Outcome, Section, factor_sections},
     cookie, for_form, get, show,
-    sign_in::{SignIn, TOO_LATE, WRONG, WRONG_CODE},
+    sign_in::{SignIn, TOO_LATE, WRONG, WRONG_CODE, not_now, with_status},
     with_cookie,
 };
 use crate::{
     Identity,
+    device::{self, Place},
     http_forms::{form, local, query, redirect},
     link,
     operator::Operator,
@@ -136,7 +137,10 @@ impl Identity {
             self.store.at(&cx).change(&operator.id, choose).await
         };
         match chosen.await {
-            Ok(operator) => self.begin_operator(&operator, "/", &cx).await,
+            Ok(operator) => {
+                self.forget_guesses(operator.email.as_str(), &cx).await?;
+                self.begin_operator(&operator, "/", &cx).await
+            }
             Err(problem) => welcome_page(&sent, &for_form(problem, &["password"])?),
         }
     }
@@ -155,7 +159,7 @@ impl Identity {
         let (session, value) = OperatorSession::begin(&operator, cx);
         store.create(session, ()).await?;
         let cookie = cookie(COOKIE, &value, LASTS.as_secs(), self.settings.secure());
-        with_cookie(redirect(local(return_to))?, &cookie)
+        self.and_knows(with_cookie(redirect(local(return_to))?, &cookie)?, &*operator, cx).await
     }
 
     #[expect(clippy::unused_async, reason = "endpoints are asynchronous")]
@@ -165,26 +169,36 @@ impl Identity {
 
     pub(crate) async fn operator_sign_in(self: Arc<Self>, request: Request<Bytes>, cx: Cx) -> Answer {
         let sent = form(&request)?;
-        let (return_to, step) = (get(&sent, "return_to"), get(&sent, "step"));
+        match self.try_operator(&sent, &Place::of(&request), &cx).await {
+            Err(problem) => match not_now(&problem) {
+                Some(text) => {
+                    let page = sign_in_page(get(&sent, "return_to"), get(&sent, "step"), &text)?;
+                    with_status(page, &problem)
+                }
+                None => Err(problem),
+            },
+            answer => answer,
+        }
+    }
+
+    async fn try_operator(&self, sent: &HashMap<String, String>, from: &Place, cx: &Cx) -> Answer {
+        let (return_to, step) = (get(sent, "return_to"), get(sent, "step"));
         if !step.is_empty() {
-            return match self.second_step::<Operator>(step, get(&sent, "code"), &cx).await? {
+            return match self.second_step::<Operator>(step, get(sent, "code"), from, cx).await? {
                 SecondStep::TooLate => sign_in_page(return_to, "", TOO_LATE),
                 SecondStep::Refused => sign_in_page(return_to, step, WRONG_CODE),
-                SecondStep::Known(operator) => self.begin_operator(&operator, return_to, &cx).await,
+                SecondStep::Known(operator) => self.begin_operator(&operator, return_to, cx).await,
             };
         }
-        match self.first_step::<Operator>(get(&sent, "email"), get(&sent, "password"), &cx).await? {
+        match self.first_step::<Operator>(get(sent, "email"), get(sent, "password"), from, cx).await? {
             Shown::Nobody => sign_in_page(return_to, "", WRONG),
             Shown::NeedsCode(step) => sign_in_page(return_to, &step, ""),
-            Shown::Known(operator) => self.begin_operator(&operator, return_to, &cx).await,
+            Shown::Known(operator) => self.begin_operator(&operator, return_to, cx).await,
         }
     }
 
     pub(crate) async fn operator_sign_out(self: Arc<Self>, request: Request<Bytes>, cx: Cx) -> Answer {
-        let cookies = request.headers().get_all(header::COOKIE).iter().filter_map(|it| it.to_str().ok());
-        let pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        let sent =
-            pairs.filter(|(name, _)| *name == COOKIE).find_map(|(_, value)| parts::<OperatorSessionId>(value, ""));
+        let sent = device::cookie(&request, COOKIE).and_then(|value| parts::<OperatorSessionId>(value, ""));
         if let Some((id, secret)) = sent
             && let Some(session) = self.store.at(&cx).try_load::<OperatorSession>(&id).await?
             && session.matches(secret)

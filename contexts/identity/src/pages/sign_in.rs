@@ -1,19 +1,20 @@
 //! Signing in and out, as a person of a tenant.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use askama::Template;
 use bytes::Bytes;
 use contracts::identity::UserAuthenticated;
-use http::{Request, StatusCode};
-use kernel::{Caller, Cx};
+use http::{Request, Response, StatusCode, header};
+use kernel::{Caller, Cx, Problem, ProblemKind, context::Body};
 
 use super::{Answer, cookie, get, signed_out_cookie, with_cookie};
 use crate::{
     Identity,
+    device::{self, Place},
     http_forms::{form, local, page, query, redirect},
     session::{LASTS, Session},
-    sign_in::{SecondStep, Shown},
+    sign_in::{SecondStep, Shown, SignsIn},
     user::User,
 };
 
@@ -34,10 +35,28 @@ impl SignIn<'_> {
 }
 
 /// The answer to anything that is wrong with a sign-in: it does not tell what.
-pub(super) const WRONG: &str =
-    "That e-mail address and password do not belong together, or the account is paused after failed attempts.";
+pub(super) const WRONG: &str = "That e-mail address and password do not belong together.";
 pub(super) const WRONG_CODE: &str = "That code is not right, or was used before.";
 pub(super) const TOO_LATE: &str = "That took too long. Enter your password again.";
+
+/// A sign-in that was not looked at, since there is a pause or no place, goes back to its page; all else is a problem.
+pub(super) fn not_now(problem: &Problem) -> Option<String> {
+    let minutes = problem.retry_seconds()?.div_ceil(60);
+    match problem.kind() {
+        ProblemKind::Limited => Some(format!("There were too many wrong attempts. Try again in {minutes} min.")),
+        ProblemKind::Unavailable => Some("Many people sign in at this moment. Try again in a few seconds.".to_owned()),
+        _ => None,
+    }
+}
+
+/// Says so by status as well, and when to come back.
+pub(super) fn with_status(mut answer: Response<Body>, problem: &Problem) -> Answer {
+    *answer.status_mut() = StatusCode::from_u16(problem.kind().status()).map_err(Problem::internal)?;
+    if let Some(seconds) = problem.retry_seconds() {
+        answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    Ok(answer)
+}
 
 impl Identity {
     async fn sign_in_page(&self, cx: &Cx, return_to: &str, step: &str, trouble: &str) -> Answer {
@@ -52,19 +71,38 @@ impl Identity {
 
     pub(crate) async fn sign_in(self: Arc<Self>, request: Request<Bytes>, cx: Cx) -> Answer {
         let sent = form(&request)?;
-        let (return_to, step) = (get(&sent, "return_to"), get(&sent, "step"));
+        match self.try_sign_in(&sent, &Place::of(&request), &cx).await {
+            Err(problem) => match not_now(&problem) {
+                Some(text) => {
+                    let (return_to, step) = (get(&sent, "return_to"), get(&sent, "step"));
+                    with_status(self.sign_in_page(&cx, return_to, step, &text).await?, &problem)
+                }
+                None => Err(problem),
+            },
+            answer => answer,
+        }
+    }
+
+    async fn try_sign_in(&self, sent: &HashMap<String, String>, from: &Place, cx: &Cx) -> Answer {
+        let (return_to, step) = (get(sent, "return_to"), get(sent, "step"));
         if !step.is_empty() {
-            return match self.second_step::<User>(step, get(&sent, "code"), &cx).await? {
-                SecondStep::TooLate => self.sign_in_page(&cx, return_to, "", TOO_LATE).await,
-                SecondStep::Refused => self.sign_in_page(&cx, return_to, step, WRONG_CODE).await,
-                SecondStep::Known(user) => self.begin(&user, &["pwd", "otp", "mfa"], return_to, &cx).await,
+            return match self.second_step::<User>(step, get(sent, "code"), from, cx).await? {
+                SecondStep::TooLate => self.sign_in_page(cx, return_to, "", TOO_LATE).await,
+                SecondStep::Refused => self.sign_in_page(cx, return_to, step, WRONG_CODE).await,
+                SecondStep::Known(user) => self.begin(&user, &["pwd", "otp", "mfa"], return_to, cx).await,
             };
         }
-        match self.first_step::<User>(get(&sent, "email"), get(&sent, "password"), &cx).await? {
-            Shown::Nobody => self.sign_in_page(&cx, return_to, "", WRONG).await,
-            Shown::NeedsCode(step) => self.sign_in_page(&cx, return_to, &step, "").await,
-            Shown::Known(user) => self.begin(&user, &["pwd"], return_to, &cx).await,
+        match self.first_step::<User>(get(sent, "email"), get(sent, "password"), from, cx).await? {
+            Shown::Nobody => self.sign_in_page(cx, return_to, "", WRONG).await,
+            Shown::NeedsCode(step) => self.sign_in_page(cx, return_to, &step, "").await,
+            Shown::Known(user) => self.begin(&user, &["pwd"], return_to, cx).await,
         }
+    }
+
+    /// From now on the device is known as one of theirs.
+    pub(super) async fn and_knows<A: SignsIn>(&self, answer: Response<Body>, who: &A, cx: &Cx) -> Answer {
+        let device = self.new_device(who, cx).await?;
+        with_cookie(answer, &cookie(device::COOKIE, &device, device::LASTS.as_secs(), self.settings.secure()))
     }
 
     /// Begins a session and sends its cookie.
@@ -78,7 +116,7 @@ impl Identity {
         let (session, value) = Session::begin(&user, methods.clone(), cx);
         self.store.at(cx).create(session, ()).await?;
         let cookie = cookie("freehold_session", &value, LASTS.as_secs(), self.settings.secure());
-        with_cookie(redirect(local(return_to))?, &cookie)
+        self.and_knows(with_cookie(redirect(local(return_to))?, &cookie)?, &*user, cx).await
     }
 
     pub(crate) async fn sign_out(self: Arc<Self>, _: Request<Bytes>, cx: Cx) -> Answer {

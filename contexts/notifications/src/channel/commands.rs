@@ -72,7 +72,7 @@ pub(crate) struct CreateWebhook {
     events: Vec<Pattern>,
 }
 
-use_case!(CreateWebhook => ChannelMade, "notifications.channels.create_webhook", Tenant, may::CHANNEL_UPDATE);
+use_case!(CreateWebhook => ChannelMade, "notifications.channels.create_webhook", Tenant, may::CHANNEL_UPDATE, Reveal);
 
 impl Handle<CreateWebhook> for Notifications {
     async fn handle(&self, it: CreateWebhook, cx: Granted<CreateWebhook>) -> Result<ChannelMade, Problem> {
@@ -197,7 +197,7 @@ pub(crate) struct RotateSecret {
     overlap_hours: Option<u32>,
 }
 
-use_case!(RotateSecret => ChannelMade, "notifications.channels.rotate_secret", Tenant, may::CHANNEL_UPDATE);
+use_case!(RotateSecret => ChannelMade, "notifications.channels.rotate_secret", Tenant, may::CHANNEL_UPDATE, Reveal);
 
 impl Handle<RotateSecret> for Notifications {
     async fn handle(&self, it: RotateSecret, cx: Granted<RotateSecret>) -> Result<ChannelMade, Problem> {
