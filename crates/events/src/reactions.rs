@@ -2,11 +2,7 @@
 //! side by side. A scope that is held up (something it needs is away) or that has very much to do falls behind alone: it
 //! gets a place of its own in the log, and the others go on.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 use kernel::{Scope, context::Context};
@@ -46,7 +42,7 @@ pub struct Reactions {
     log: Arc<dyn Log>,
     appended: Arc<Notify>,
     /// Read from the log at the first turn.
-    behind: Option<HashMap<Scope, Behind>>,
+    behind: Option<BTreeMap<Scope, Behind>>,
 }
 
 /// Where a scope's events of one batch led.
@@ -91,12 +87,12 @@ impl Reactions {
         turned
     }
 
-    async fn turn_with(&self, behind: &mut HashMap<Scope, Behind>) -> Result<usize, LogError> {
+    async fn turn_with(&self, behind: &mut BTreeMap<Scope, Behind>) -> Result<usize, LogError> {
         let read = self.read_on(behind).await?;
         Ok(read + self.catch_up(behind).await?)
     }
 
-    async fn recall(&self) -> Result<HashMap<Scope, Behind>, LogError> {
+    async fn recall(&self) -> Result<BTreeMap<Scope, Behind>, LogError> {
         let prefix = format!("{}@", self.digest.context);
         let places = self.log.readers(&prefix).await?;
         let place = |(name, position): (String, u64)| {
@@ -109,7 +105,7 @@ impl Reactions {
         Ok(places.into_iter().filter_map(place).collect())
     }
 
-    async fn read_on(&self, behind: &mut HashMap<Scope, Behind>) -> Result<usize, LogError> {
+    async fn read_on(&self, behind: &mut BTreeMap<Scope, Behind>) -> Result<usize, LogError> {
         let context = self.digest.context;
         let logged = self.log.read(self.log.position(context).await?, BATCH).await?;
         let Some(last) = logged.last().map(|last| last.position) else { return Ok(0) };
@@ -164,7 +160,7 @@ impl Reactions {
         Ok(Lane::Done)
     }
 
-    async fn catch_up(&self, behind: &mut HashMap<Scope, Behind>) -> Result<usize, LogError> {
+    async fn catch_up(&self, behind: &mut BTreeMap<Scope, Behind>) -> Result<usize, LogError> {
         let (context, now) = (self.digest.context, Instant::now());
         let common = self.log.position(context).await?;
         let ready: Vec<_> =
