@@ -61,8 +61,9 @@ fn refused_member(from: &str, to: &str, kind: DependencyKind) -> Option<&'static
     }
     let part = |list: &[&str]| to.strip_prefix("crates/").is_some_and(|name| list.contains(&name));
     match (layer(from), layer(to)) {
-        (_, "e2e" | "xtask" | "bench") => Some("nothing uses the tests or the developer's commands"),
+        (_, "e2e" | "xtask" | "bench" | "simulation") => Some("nothing uses the tests or the developer's commands"),
         ("freehold" | "e2e", _) => None,
+        ("simulation", other) if other != "engines" => None,
         ("xtask", _) => Some("the developer's commands build alone, so that they start at once"),
         ("bench", _) => Some("the bench knows the program from outside only"),
         (_, "engines") => Some("only `freehold` names engines"),
@@ -127,6 +128,8 @@ mod tests {
             ("xtask", "crates/kernel"),
             ("bench", "crates/kernel"),
             ("freehold", "bench"),
+            ("simulation", "engines/sqlite"),
+            ("freehold", "simulation"),
         ] {
             assert!(refused_member(from, to, DependencyKind::Normal).is_some(), "{from} -> {to}");
         }
@@ -141,6 +144,7 @@ mod tests {
             ("gateway", "crates/mesh"),
             ("freehold", "engines/sqlite"),
             ("e2e", "freehold"),
+            ("simulation", "freehold"),
         ] {
             assert_eq!(refused_member(from, to, DependencyKind::Normal), None, "{from} -> {to}");
         }

@@ -11,7 +11,7 @@
 mod handles;
 
 use std::{
-    hash::{BuildHasher, Hash, RandomState},
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash},
     ops::Deref,
     sync::{
         Arc,
@@ -29,6 +29,8 @@ pub const IN_FORCE: Duration = Duration::from_millis(900);
 
 /// Keys share counters of changes: one that changes makes a few others read again.
 const STRIPES: usize = 256;
+/// After so long by the machine's clock, which a simulation does not move, the memory is freed.
+const FORGOTTEN: Duration = Duration::from_mins(1);
 
 /// Something that was read.
 #[derive(Debug)]
@@ -60,7 +62,8 @@ pub struct Cache<K, V> {
     lasts: Duration,
     changes: Box<[AtomicU64]>,
     all: AtomicU64,
-    hasher: RandomState,
+    /// The same in each process, so that a simulation can be repeated: whoever aims at a counter has others read again.
+    hasher: BuildHasherDefault<DefaultHasher>,
 }
 
 impl<K, V> Cache<K, V>
@@ -71,13 +74,13 @@ where
     /// Keeps at most so many, each for so long.
     pub fn new(most: u64, lasts: Duration) -> Self {
         Self {
-            // The second bound of age frees memory that nobody asks for; the first is checked at each look.
-            known: moka::sync::Cache::builder().max_capacity(most).time_to_live(lasts).build(),
+            // This bound of age frees memory that nobody asks for; the other is checked at each look.
+            known: moka::sync::Cache::builder().max_capacity(most).time_to_live(lasts.max(FORGOTTEN)).build(),
             reading: Turns::new(most),
             lasts,
             changes: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
             all: AtomicU64::new(0),
-            hasher: RandomState::new(),
+            hasher: BuildHasherDefault::default(),
         }
     }
 

@@ -2,11 +2,7 @@
 //! side by side. A scope that is held up (something it needs is away) or that has very much to do falls behind alone: it
 //! gets a place of its own in the log, and the others go on.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 use kernel::{Scope, context::Context};
@@ -53,7 +49,7 @@ pub struct Reactions {
 /// How far a context has come.
 struct Places {
     common: u64,
-    behind: HashMap<Scope, Behind>,
+    behind: BTreeMap<Scope, Behind>,
 }
 
 /// Where a scope's events of one batch led.

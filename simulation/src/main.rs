@@ -1,0 +1,71 @@
+//! Runs seeds, and tells which of them show something that does not hold.
+#![expect(clippy::print_stdout, reason = "a command line tool speaks through its output")]
+
+use std::{
+    process::ExitCode,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use clap::Parser;
+use simulation::{Plan, Report, run};
+
+/// Runs the whole platform under simulated time, seed by seed.
+#[derive(Parser)]
+#[command(name = "freehold-simulation")]
+struct Arguments {
+    /// How many seeds
+    #[arg(long, default_value_t = 200)]
+    seeds: u64,
+    /// The first of them
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// Prints the trace of the first seed
+    #[arg(long)]
+    trace: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if arguments.trace {
+        let report = run(Plan { seed: arguments.from, keeps_trace: true, ..Plan::default() });
+        report.trace.iter().for_each(|line| print!("{line}"));
+        return tell(&[report]);
+    }
+    let (next, end) = (AtomicU64::new(arguments.from), arguments.from + arguments.seeds);
+    let reports = Mutex::new(Vec::new());
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= end {
+                        return;
+                    }
+                    let report = run(Plan { seed, ..Plan::default() });
+                    for broken in &report.broken {
+                        println!("seed {seed}: {broken}");
+                    }
+                    reports.lock().unwrap_or_else(PoisonError::into_inner).push(report);
+                }
+            });
+        }
+    });
+    tell(&reports.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn tell(reports: &[Report]) -> ExitCode {
+    let broken: Vec<_> = reports.iter().filter(|it| !it.broken.is_empty()).map(|it| it.seed).collect();
+    let sum = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
+    let (commits, faults, hours) = (sum(|it| it.commits), sum(|it| it.faults), sum(|it| it.lasted.as_secs()) / 3_600);
+    println!("{} seeds, {commits} commits, {faults} faults, {hours} simulated hours", reports.len());
+    if broken.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    println!("{} seeds show something that does not hold: {broken:?}", broken.len());
+    println!("one of them again: cargo xtask simulate --from SEED --trace");
+    ExitCode::FAILURE
+}
