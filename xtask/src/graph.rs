@@ -7,11 +7,11 @@ use crate::{Verdict, places};
 
 /// The crates of `crates/`, lowest first: each may use those of a lower row only.
 const ROWS: &[&[&str]] =
-    &[&["kernel"], &["contracts", "keys", "facts", "telemetry"], &["store"], &["events"], &["web", "mesh"]];
+    &[&["kernel"], &["contracts", "keys", "facts", "telemetry"], &["store", "look"], &["events"], &["web", "mesh"]];
 
-const FOR_CONTEXTS: &[&str] = &["kernel", "contracts", "store", "events", "facts", "keys"];
+const FOR_CONTEXTS: &[&str] = &["kernel", "contracts", "store", "events", "facts", "keys", "look"];
 const FOR_ENGINES: &[&str] = &["kernel", "store", "events", "facts", "keys"];
-const FOR_CONSOLE: &[&str] = &["kernel", "contracts", "web", "mesh", "telemetry"];
+const FOR_CONSOLE: &[&str] = &["kernel", "contracts", "look", "web", "mesh", "telemetry"];
 
 /// A technology, and the folders that may name it. `freehold` and `e2e` put everything together and may name all.
 const TECHNOLOGIES: &[(&str, &[&str])] = &[
