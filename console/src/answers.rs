@@ -6,10 +6,10 @@ use askama::Template;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use jiff::{Timestamp, tz::TimeZone};
-use kernel::{Condition, Cx, Problem, ProblemKind, context::Body};
+use kernel::{Condition, Cx, Problem, ProblemKind};
+pub(crate) use look::Answer;
 use serde_json::Value;
 
-pub(crate) type Answer = Result<Response<Body>, Problem>;
 /// The fields of a form or of a query.
 pub(crate) type Sent = HashMap<String, String>;
 
@@ -18,11 +18,15 @@ pub(crate) fn redirect(to: &str) -> Answer {
     answer.body(Bytes::new().into()).map_err(Problem::internal)
 }
 
+/// How these pages are laid out.
+pub(crate) const STYLE: &str = include_str!("../templates/style.css");
+
+static POLICY: look::Policy = look::Policy::of(|| look::policy(&[look::TOKENS, STYLE]));
+
 /// A page; with the status of what was refused, if something was.
 pub(crate) fn html(page: &impl Template, refused: Option<&Problem>) -> Answer {
     let status = refused.map_or(200, |problem| problem.kind().status());
-    let answer = Response::builder().status(status).header(header::CONTENT_TYPE, "text/html; charset=utf-8");
-    answer.body(page.render().map_err(Problem::internal)?.into()).map_err(Problem::internal)
+    look::page(StatusCode::from_u16(status).map_err(Problem::internal)?, page, &POLICY)
 }
 
 pub(crate) fn text(value: &Value, field: &str) -> String {

@@ -2,6 +2,7 @@
 
 use jiff::tz::TimeZone;
 use kernel::{Cx, Problem};
+use look::Brand;
 use serde_json::{Value, json};
 
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
 };
 
 /// What an act says of itself once it is done, by the word that the address carries.
-const SAID: [(&str, &str); 16] = [
+const SAID: [(&str, &str); 18] = [
     ("saved", "Saved."),
     ("ended", "That session is over."),
     ("scheduled", "Your account is going to be erased. Until then you can call it off here."),
@@ -23,6 +24,8 @@ const SAID: [(&str, &str); 16] = [
     ("reactivated", "Reactivated. They can sign in again."),
     ("erasing", "The erasure has begun. Each part of the platform destroys what it holds."),
     ("key-ended", "The key is over. Programs that use it stop."),
+    ("logo", "That is your logo now."),
+    ("logo-gone", "The logo is gone. Your name stands in its place."),
     ("suspended", "Suspended. Nobody of that company can sign in."),
     ("resumed", "Resumed. All is as before."),
     ("archived", "Put away. It can be restored."),
@@ -31,7 +34,7 @@ const SAID: [(&str, &str); 16] = [
 
 /// See above.
 pub(crate) struct Frame {
-    pub(crate) brand: String,
+    pub(crate) brand: Brand,
     pub(crate) theme: String,
     pub(crate) here: &'static str,
     pub(crate) links: Vec<(&'static str, &'static str)>,
@@ -49,7 +52,7 @@ impl Frame {
     /// Around the operator's pages.
     pub(crate) fn of_operator(sent: &Sent, refused: Option<&Problem>) -> Self {
         Self {
-            brand: "Freehold".to_owned(),
+            brand: Brand::platform(),
             theme: "system".to_owned(),
             here: "/operator",
             links: vec![("/operator", "Tenants"), ("/operator/account", "Your account")],
@@ -83,8 +86,11 @@ impl Console {
         if holds(cx, "tenants.feature.update") || holds(cx, "identity.api_key.update") {
             links.push(("/settings", "Settings"));
         }
+        if holds(cx, "tenants.branding.update") {
+            links.push(("/branding", "Branding"));
+        }
         Ok(Frame {
-            brand: "Freehold".to_owned(),
+            brand: Brand::of(&self.calls, cx).await,
             theme: theme.unwrap_or_else(|| "system".to_owned()),
             here,
             links,

@@ -2,12 +2,14 @@
 //! nothing else: what the caller may not see, or no context here serves, is not shown. They work without a script.
 
 mod answers;
+mod branding;
 mod frame;
 mod home;
 mod operator;
 mod people;
 mod person;
 mod settings;
+mod upload;
 
 use std::{future::Future, sync::Arc};
 
@@ -75,6 +77,13 @@ pub fn context(calls: Calls) -> Context {
             Console::settings,
         )
         .at(post("/settings/{act}"), ("console.settings.act", "Changes a setting"), Tenant, Console::settings_act)
+        .at(get("/branding"), ("console.branding", "How the tenant presents itself"), Tenant, Console::branding)
+        .at(
+            post("/branding/{act}"),
+            ("console.branding.act", "Changes how it presents itself"),
+            Tenant,
+            Console::branding_act,
+        )
         .at(get("/operator"), ("console.operator", "All tenants"), Platform, Console::operator)
         .at(get("/operator/tenants/{tenant}"), ("console.tenant", "A tenant"), Platform, Console::tenant_page)
         .at(

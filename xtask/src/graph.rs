@@ -6,12 +6,17 @@ use cargo_metadata::{DependencyKind, Metadata, Package};
 use crate::{Verdict, places};
 
 /// The crates of `crates/`, lowest first: each may use those of a lower row only.
-const ROWS: &[&[&str]] =
-    &[&["kernel", "cache"], &["contracts", "keys", "facts", "telemetry"], &["store"], &["events"], &["web", "mesh"]];
+const ROWS: &[&[&str]] = &[
+    &["kernel", "cache"],
+    &["contracts", "keys", "facts", "telemetry"],
+    &["store", "look"],
+    &["events"],
+    &["web", "mesh"],
+];
 
-const FOR_CONTEXTS: &[&str] = &["kernel", "cache", "contracts", "store", "events", "facts", "keys"];
+const FOR_CONTEXTS: &[&str] = &["kernel", "cache", "contracts", "store", "events", "facts", "keys", "look"];
 const FOR_ENGINES: &[&str] = &["kernel", "cache", "store", "events", "facts", "keys"];
-const FOR_CONSOLE: &[&str] = &["kernel", "contracts", "web", "mesh", "telemetry"];
+const FOR_CONSOLE: &[&str] = &["kernel", "contracts", "look", "web", "mesh", "telemetry"];
 
 /// A technology, and the folders that may name it. `freehold` and `e2e` put everything together and may name all.
 const TECHNOLOGIES: &[(&str, &[&str])] = &[

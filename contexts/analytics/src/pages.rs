@@ -8,7 +8,8 @@ use contracts::analytics::DashboardId;
 use facts::Buckets;
 use http::{Request, Response, StatusCode, header};
 use jiff::tz::TimeZone;
-use kernel::{Caller, Cx, Handle, Problem, context::Body};
+use kernel::{Caller, Cx, Handle, Problem};
+use look::{Answer, Brand};
 
 use crate::{
     Analytics,
@@ -17,11 +18,14 @@ use crate::{
     show::{DashboardView, ListDashboards, TileView, ViewDashboard},
 };
 
-type Answer = Result<Response<Body>, Problem>;
+const STYLE: &str = include_str!("../templates/style.css");
+
+static POLICY: look::Policy = look::Policy::of(|| look::policy(&[look::TOKENS, STYLE]));
 
 #[derive(Template)]
 #[template(path = "dashboards.html")]
 struct Dashboards {
+    brand: Brand,
     dashboards: Vec<DashboardView>,
 }
 
@@ -34,16 +38,12 @@ struct Tile {
 #[derive(Template)]
 #[template(path = "dashboard.html")]
 struct Dashboard {
+    brand: Brand,
     title: String,
     time_zone: String,
     days: u32,
     choices: [u32; 4],
     tiles: Vec<Tile>,
-}
-
-fn html(page: &impl Template) -> Answer {
-    let answer = Response::builder().header(header::CONTENT_TYPE, "text/html; charset=utf-8");
-    answer.body(page.render().map_err(Problem::internal)?.into()).map_err(Problem::internal)
 }
 
 /// Whoever has not signed in does so first, and comes back.
@@ -68,7 +68,8 @@ impl Analytics {
             return sign_in(&request);
         }
         let listed = self.handle(ListDashboards { after: None, limit: Some(200) }, cx.authorize()?).await?;
-        html(&Dashboards { dashboards: listed.items })
+        let brand = Brand::of(&self.calls, &cx).await;
+        look::page(StatusCode::OK, &Dashboards { brand, dashboards: listed.items }, &POLICY)
     }
 
     pub(crate) async fn dashboard_page(self: Arc<Self>, request: Request<Bytes>, cx: Cx) -> Answer {
@@ -83,6 +84,8 @@ impl Analytics {
         let zone = Buckets::zone(&figures.time_zone)?;
         let tiles = figures.tiles.into_iter().map(|tile| Tile::of(tile, &zone)).collect();
         let (title, time_zone) = (figures.title.to_string(), figures.time_zone);
-        html(&Dashboard { title, time_zone, days, choices: [7, 30, 90, 365], tiles })
+        let brand = Brand::of(&self.calls, &cx).await;
+        let page = Dashboard { brand, title, time_zone, days, choices: [7, 30, 90, 365], tiles };
+        look::page(StatusCode::OK, &page, &POLICY)
     }
 }

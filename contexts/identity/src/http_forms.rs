@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use askama::Template;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use kernel::{Problem, ProblemKind, context::Body};
@@ -33,12 +32,6 @@ pub(crate) fn form(request: &Request<Bytes>) -> Result<HashMap<String, String>, 
 pub(crate) fn redirect(to: &str) -> Result<Response<Body>, Problem> {
     let answer = Response::builder().status(StatusCode::SEE_OTHER).header(header::LOCATION, to);
     answer.body(Bytes::new().into()).map_err(Problem::internal)
-}
-
-pub(crate) fn page(status: StatusCode, page: &impl Template) -> Result<Response<Body>, Problem> {
-    let html = page.render().map_err(Problem::internal)?;
-    let answer = Response::builder().status(status).header(header::CONTENT_TYPE, "text/html; charset=utf-8");
-    answer.body(html.into()).map_err(Problem::internal)
 }
 
 /// A path of this site, and nothing that a browser would take for another.

@@ -192,10 +192,17 @@ impl Table {
         F: Fn(Arc<Identity>, Request<Bytes>, Cx) -> R + Send + Sync + 'static,
         R: Future<Output = Result<Response<Body>, Problem>> + Send + 'static,
     {
-        let it = Arc::clone(&self.1);
-        let endpoint = Endpoint::new(name, summary, of.0, of.1, move |request, cx| serve(Arc::clone(&it), request, cx));
         let pages = ["/oauth/authorize", "/oauth/logout"];
         let html = pages.contains(&path) || (!path.starts_with("/oauth") && !path.starts_with("/.well-known"));
+        let (it, serve) = (Arc::clone(&self.1), Arc::new(serve));
+        let endpoint = Endpoint::new(name, summary, of.0, of.1, move |request: Request<Bytes>, cx: Cx| {
+            let (it, serve) = (Arc::clone(&it), Arc::clone(&serve));
+            let to_person = html && look::wants_pages(&request);
+            async move {
+                let answer = serve(Arc::clone(&it), request, cx.clone()).await;
+                look::shown(answer, to_person, &it.calls, &cx).await
+            }
+        });
         let endpoint = if html { endpoint.produces("text/html") } else { endpoint };
         let form = method == Method::POST;
         let endpoint = if form { endpoint.accepts("application/x-www-form-urlencoded") } else { endpoint };

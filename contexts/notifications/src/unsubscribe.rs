@@ -1,13 +1,14 @@
 //! Opting out by a link in a mail, without signing in (RFC 8058). The link is signed: it opts one recipient out of one
 //! category and does nothing else, however often it is used.
 
+use askama::Template;
 use bytes::Bytes;
-use http::{Method, Request, Response, header};
+use http::{Method, Request, StatusCode};
 use kernel::{
     Cx, Problem, ProblemKind,
-    context::Body,
     text::{EmailAddress, Key},
 };
+use look::Answer;
 use subtle::ConstantTimeEq;
 
 use crate::{
@@ -67,28 +68,34 @@ impl Notifications {
 
     /// The page of the link, which asks (programs open links too, to look at them), and what its button does, which is
     /// also what mail programs send.
-    pub(crate) async fn unsubscribe(&self, request: Request<Bytes>, cx: Cx) -> Result<Response<Body>, Problem> {
+    pub(crate) async fn unsubscribe(&self, request: Request<Bytes>, cx: Cx) -> Answer {
+        let to_person = look::wants_pages(&request);
+        look::shown(self.opts_out(request, &cx).await, to_person, &self.calls, &cx).await
+    }
+
+    async fn opts_out(&self, request: Request<Bytes>, cx: &Cx) -> Answer {
         let query = request.uri().query().unwrap_or_default();
         let token = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "token");
         let token = token.map(|(_, token)| token.into_owned()).unwrap_or_default();
-        let (whom, category) = self.opened(&token, &cx).await?;
-        let settings = self.known.settings(&self.store, &cx).await?;
+        let (whom, category) = self.opened(&token, cx).await?;
+        let settings = self.known.settings(&self.store, cx).await?;
         let name = settings.categories().get(&category).map_or_else(|| category.to_string(), |it| it.name.to_string());
         if request.method() != Method::POST {
-            return page(Page { title: "Unsubscribe", category: &name, token: Some(&token) });
+            return Page { title: "Unsubscribe", category: &name, token: Some(&token) }.show();
         }
         match whom {
             Recipient::User(user) => {
-                self.choose(user, &cx, |it| it.choose(&category, Means::Mail, Some(false))).await?;
+                self.choose(user, cx, |it| it.choose(&category, Means::Mail, Some(false))).await?;
             }
-            Recipient::Address(address) => self.opt_out(&address, &category, &cx).await?,
+            Recipient::Address(address) => self.opt_out(&address, &category, cx).await?,
             Recipient::Channel(_) => return Err(refused()),
         }
-        page(Page { title: "Unsubscribed", category: &name, token: None })
+        Page { title: "Unsubscribed", category: &name, token: None }.show()
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Template)]
+#[template(path = "unsubscribe.html")]
 struct Page<'a> {
     title: &'a str,
     category: &'a str,
@@ -96,25 +103,8 @@ struct Page<'a> {
     token: Option<&'a str>,
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-fn page(it: Page<'_>) -> Result<Response<Body>, Problem> {
-    let (title, category) = (escaped(it.title), escaped(it.category));
-    let said = match it.token.map(escaped) {
-        Some(token) => format!(
-            "<p>Do you want no more mail about <strong>{category}</strong>?</p>\n\
-             <form method=\"post\" action=\"/unsubscribe?token={token}\"><button>Unsubscribe</button></form>"
-        ),
-        None => format!("<p>You get no more mail about <strong>{category}</strong>.</p>"),
-    };
-    let html = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title></head>\n\
-         <body style=\"margin:3em auto;max-width:32em;padding:0 1em;font-family:sans-serif;line-height:1.5\">\n\
-         <h1>{title}</h1>\n{said}\n</body>\n</html>\n"
-    );
-    let answer = Response::builder().header(header::CONTENT_TYPE, "text/html; charset=utf-8");
-    answer.body(Body::from(html)).map_err(Problem::internal)
+impl Page<'_> {
+    fn show(&self) -> Answer {
+        look::content(StatusCode::OK, self.title, self)
+    }
 }

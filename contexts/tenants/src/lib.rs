@@ -20,6 +20,7 @@ mod history;
 mod lifecycle;
 mod ofrep;
 mod permissions;
+mod preferences;
 mod provisioning;
 mod queries;
 mod quota;
@@ -38,6 +39,7 @@ use events::Services;
 use kernel::{Aggregate, Cx, Happened, Problem, Scope};
 use store::{Loaded, Store};
 
+use branding::Brands;
 use flags::Flags;
 use quotas::Slices;
 
@@ -97,13 +99,14 @@ pub(crate) struct Tenants {
     pub(crate) flags: Flags,
     pub(crate) turns: Turns<(Scope, String)>,
     pub(crate) slices: Slices,
+    pub(crate) brands: Brands,
 }
 
 impl Tenants {
     fn new(store: Store, services: Services, ports: Ports, settings: Settings) -> Self {
         let Ports { remains, control } = ports;
-        let (flags, turns, slices) = (Flags::new(), Turns::new(10_000), Slices::new());
-        Self { store, services, remains, control, settings, flags, turns, slices }
+        let (flags, turns, slices, brands) = (Flags::new(), Turns::new(10_000), Slices::new(), branding::brands());
+        Self { store, services, remains, control, settings, flags, turns, slices, brands }
     }
 
     /// The context's own service in the platform's scope, in the course of what happens in a tenant's.

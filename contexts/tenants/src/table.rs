@@ -20,7 +20,7 @@ use store::Store;
 
 use crate::{
     PERMISSIONS, Ports, Settings, Tenants,
-    branding::{UpdateBranding, UpdateSettings},
+    branding::{ReplaceLogo, UpdateBranding},
     domains::{AddDomain, ListDomains, RemoveDomain, VerifyDomain},
     features::{
         DefineCommonFeature, DefineFeature, ListCommonFeatureChanges, ListCommonFeatures, ListFeatureChanges,
@@ -29,6 +29,7 @@ use crate::{
     grants::{ClearOverride, OverrideFeature, ReadEntitlements, UpdateQuota},
     lifecycle::{ArchiveTenant, EraseTenant, ProvisionTenant, RestoreTenant, ResumeTenant, SignUp, SuspendTenant},
     permissions as may,
+    preferences::UpdateSettings,
     queries::{ListTenants, ReadTenant},
     quotas::{ReadQuota, ReadSeats},
 };
@@ -114,6 +115,7 @@ fn of_a_tenant(context: Context, it: &Arc<Tenants>) -> Context {
         .route::<UpdateSettings, _>(Method::PUT, "/v1/settings", it)
         .internal::<ReserveSeat, _>(it)
         .internal::<ReleaseSeat, _>(it)
+        .internal::<ReplaceLogo, _>(it)
 }
 
 fn protocols(context: Context, it: &Arc<Tenants>) -> Context {
@@ -128,6 +130,8 @@ fn protocols(context: Context, it: &Arc<Tenants>) -> Context {
         endpoint(it, challenge, may::DOMAIN_CHALLENGE, async |it, request, cx| it.challenge(request, cx).await);
     let seen = contracts::tenants::BRANDING.permission;
     let logo = endpoint(it, logo, seen, async |it, request, cx| it.logo(request, cx).await);
+    let sheet = ("tenants.branding.sheet", "The stylesheet of the tenant's pages");
+    let sheet = endpoint(it, sheet, seen, async |it, request, cx| it.brand_sheet(request, cx).await);
     let put_logo = endpoint(it, put_logo, may::BRANDING_UPDATE, async |it, request, cx| it.put_logo(request, cx).await);
     context
         .endpoint(Method::POST, "/ofrep/v1/evaluate/flags/{key}", one)
@@ -135,6 +139,7 @@ fn protocols(context: Context, it: &Arc<Tenants>) -> Context {
         .endpoint(Method::GET, "/.well-known/freehold-domain/{token}", challenge.produces("text/plain"))
         .endpoint(Method::GET, "/v1/branding/logo", logo.produces("image/*"))
         .endpoint(Method::PUT, "/v1/branding/logo", put_logo)
+        .endpoint(Method::GET, "/brand.css", sheet.produces("text/css"))
 }
 
 fn reactions(context: Context, it: &Arc<Tenants>) -> Context {

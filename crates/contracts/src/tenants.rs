@@ -178,6 +178,8 @@ pub struct BrandingView {
     /// What it calls itself to its people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<DisplayName>,
+    /// What is shown: that name, or the company's where it has chosen none.
+    pub shown: DisplayName,
     /// The colour of buttons and links, `#rrggbb`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accent: Option<String>,
@@ -190,6 +192,9 @@ pub struct BrandingView {
     /// The path of its logo, which changes with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logo: Option<String>,
+    /// The path of the stylesheet with its colours, which changes with them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub style: Option<String>,
 }
 
 /// Tells how the tenant presents itself.

@@ -11,7 +11,7 @@ use super::{Answer, Field, NEW_PASSWORD, Troubles, for_form, get};
 use crate::{
     Identity,
     factor::otpauth,
-    http_forms::{form, page, redirect},
+    http_forms::{form, redirect},
     me::{BeginTotp, ChangeEmail, ChangePassword, ConfirmTotp, DropTotp, EndAllSessions, Prove, RenewRecoveryCodes},
     proofs::Proofs,
     session::Session,
@@ -78,7 +78,7 @@ impl Outcome {
         }
         super::focus(sections.iter_mut().flat_map(|section| &mut section.fields));
         let (trouble, notice) = (self.troubles.whole.as_str(), self.notice.as_str());
-        page(self.troubles.status(), &Account { title, who, back, trouble, notice, sections })
+        look::content(self.troubles.status(), title, &Account { title, who, back, trouble, notice, sections })
     }
 }
 

@@ -11,7 +11,7 @@ use super::{Answer, EMAIL, Form, Message, NEW_PASSWORD, Troubles, for_form, get,
 use crate::{
     Identity,
     device::Place,
-    http_forms::{form, page, query, redirect},
+    http_forms::{form, query, redirect},
     link,
     pace::Paced,
     secret,
@@ -20,7 +20,7 @@ use crate::{
 
 fn no_longer_good(href: &str, link: &str) -> Answer {
     let text = "This link was used before, or is older than two days.";
-    page(StatusCode::GONE, &Message { title: "No longer good", text, href, link })
+    Message { title: "No longer good", text, href, link }.show(StatusCode::GONE)
 }
 
 impl Identity {
@@ -99,7 +99,7 @@ impl Identity {
             self.store.at(&cx).change(&user.id, ask).await?;
         }
         let text = "If the address is known here, a link is on its way.";
-        page(StatusCode::OK, &Message { title: "Look into your mail", text, href: "/sign-in", link: "Back to sign-in" })
+        Message { title: "Look into your mail", text, href: "/sign-in", link: "Back to sign-in" }.show(StatusCode::OK)
     }
 
     /// Following a link changes nothing yet: programs that look into mails follow links too.
@@ -125,14 +125,12 @@ impl Identity {
         match self.agreed(&sent, &cx).await {
             Ok(true) => {
                 let text = "Sign in with the new address from now on.";
-                page(
-                    StatusCode::OK,
-                    &Message { title: "Your address is changed", text, href: "/account", link: "To your account" },
-                )
+                Message { title: "Your address is changed", text, href: "/account", link: "To your account" }
+                    .show(StatusCode::OK)
             }
             Ok(false) => {
                 let text = "Now follow the link that was sent to the other address.";
-                page(StatusCode::OK, &Message { title: "One more to go", text, href: "", link: "" })
+                Message { title: "One more to go", text, href: "", link: "" }.show(StatusCode::OK)
             }
             Err(refused) if matches!(refused.kind(), ProblemKind::Refused | ProblemKind::Conflict) => {
                 let troubles = for_form(refused, &[])?;
@@ -142,7 +140,7 @@ impl Identity {
                     href: "/account",
                     link: "To your account",
                 };
-                page(StatusCode::UNPROCESSABLE_ENTITY, &message)
+                message.show(StatusCode::UNPROCESSABLE_ENTITY)
             }
             Err(other) => Err(other),
         }

@@ -12,12 +12,7 @@ use askama::Template;
 use http::{Response, StatusCode, header};
 use kernel::{Problem, ProblemKind, context::Body};
 
-use crate::http_forms::page;
-
-/// Colours, type and controls, which these pages share with those of the console.
-pub(crate) const TOKENS: &str = include_str!("../../../../console/templates/tokens.css");
-
-pub(crate) type Answer = Result<Response<Body>, Problem>;
+pub(crate) use look::Answer;
 
 /// One field of a form, with what is wrong with it.
 #[derive(Clone)]
@@ -90,6 +85,12 @@ struct Message<'a> {
     text: &'a str,
     href: &'a str,
     link: &'a str,
+}
+
+impl Message<'_> {
+    fn show(&self, status: StatusCode) -> Answer {
+        look::content(status, self.title, self)
+    }
 }
 
 fn get<'a>(sent: &'a HashMap<String, String>, name: &str) -> &'a str {
@@ -168,5 +169,5 @@ fn for_form(problem: Problem, shown: &[&str]) -> Result<Troubles, Problem> {
 
 fn show(mut form: Form<'_>, status: StatusCode) -> Answer {
     focus(&mut form.fields);
-    page(status, &form)
+    look::content(status, form.title, &form)
 }

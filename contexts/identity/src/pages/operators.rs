@@ -69,7 +69,7 @@ fn welcome_page(sent: &HashMap<String, String>, troubles: &Troubles) -> Answer {
 }
 
 fn sign_in_page(return_to: &str, step: &str, trouble: &str) -> Answer {
-    SignIn { at: "this installation", trouble, return_to: local(return_to), step, recovers: false }.show()
+    SignIn { title: "Sign in as operator", trouble, return_to: local(return_to), step, recovers: false }.show()
 }
 
 impl Identity {

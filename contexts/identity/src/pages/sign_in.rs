@@ -12,7 +12,7 @@ use super::{Answer, cookie, get, signed_out_cookie, with_cookie};
 use crate::{
     Identity,
     device::{self, Place},
-    http_forms::{form, local, page, query, redirect},
+    http_forms::{form, local, query, redirect},
     session::{LASTS, Session},
     sign_in::{SecondStep, Shown, SignsIn},
     user::User,
@@ -21,7 +21,7 @@ use crate::{
 #[derive(Template)]
 #[template(path = "sign_in.html")]
 pub(super) struct SignIn<'a> {
-    pub(super) at: &'a str,
+    pub(super) title: &'a str,
     pub(super) trouble: &'a str,
     pub(super) return_to: &'a str,
     pub(super) step: &'a str,
@@ -30,7 +30,8 @@ pub(super) struct SignIn<'a> {
 
 impl SignIn<'_> {
     pub(super) fn show(&self) -> Answer {
-        page(if self.trouble.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY }, self)
+        let status = if self.trouble.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+        look::content(status, self.title, self)
     }
 }
 
@@ -59,14 +60,13 @@ pub(super) fn with_status(mut answer: Response<Body>, problem: &Problem) -> Answ
 }
 
 impl Identity {
-    async fn sign_in_page(&self, cx: &Cx, return_to: &str, step: &str, trouble: &str) -> Answer {
-        let realm = self.realm(cx).await?;
-        SignIn { at: realm.name.as_str(), trouble, return_to: local(return_to), step, recovers: true }.show()
+    fn sign_in_page(return_to: &str, step: &str, trouble: &str) -> Answer {
+        SignIn { title: "Sign in", trouble, return_to: local(return_to), step, recovers: true }.show()
     }
 
-    pub(crate) async fn sign_in_form(self: Arc<Self>, request: Request<Bytes>, cx: Cx) -> Answer {
-        let sent = query(&request);
-        self.sign_in_page(&cx, get(&sent, "return_to"), "", "").await
+    #[expect(clippy::unused_async, reason = "endpoints are asynchronous")]
+    pub(crate) async fn sign_in_form(self: Arc<Self>, request: Request<Bytes>, _: Cx) -> Answer {
+        Self::sign_in_page(get(&query(&request), "return_to"), "", "")
     }
 
     pub(crate) async fn sign_in(self: Arc<Self>, request: Request<Bytes>, cx: Cx) -> Answer {
@@ -75,7 +75,7 @@ impl Identity {
             Err(problem) => match not_now(&problem) {
                 Some(text) => {
                     let (return_to, step) = (get(&sent, "return_to"), get(&sent, "step"));
-                    with_status(self.sign_in_page(&cx, return_to, step, &text).await?, &problem)
+                    with_status(Self::sign_in_page(return_to, step, &text)?, &problem)
                 }
                 None => Err(problem),
             },
@@ -87,14 +87,14 @@ impl Identity {
         let (return_to, step) = (get(sent, "return_to"), get(sent, "step"));
         if !step.is_empty() {
             return match self.second_step::<User>(step, get(sent, "code"), from, cx).await? {
-                SecondStep::TooLate => self.sign_in_page(cx, return_to, "", TOO_LATE).await,
-                SecondStep::Refused => self.sign_in_page(cx, return_to, step, WRONG_CODE).await,
+                SecondStep::TooLate => Self::sign_in_page(return_to, "", TOO_LATE),
+                SecondStep::Refused => Self::sign_in_page(return_to, step, WRONG_CODE),
                 SecondStep::Known(user) => self.begin(&user, &["pwd", "otp", "mfa"], return_to, cx).await,
             };
         }
         match self.first_step::<User>(get(sent, "email"), get(sent, "password"), from, cx).await? {
-            Shown::Nobody => self.sign_in_page(cx, return_to, "", WRONG).await,
-            Shown::NeedsCode(step) => self.sign_in_page(cx, return_to, &step, "").await,
+            Shown::Nobody => Self::sign_in_page(return_to, "", WRONG),
+            Shown::NeedsCode(step) => Self::sign_in_page(return_to, &step, ""),
             Shown::Known(user) => self.begin(&user, &["pwd"], return_to, cx).await,
         }
     }

@@ -8,10 +8,7 @@ use kernel::Cx;
 use serde_json::json;
 
 use super::{Answer, EMAIL, Field, Form, Message, NAME, Troubles, for_form, get, show};
-use crate::{
-    Identity,
-    http_forms::{form, page},
-};
+use crate::{Identity, http_forms::form};
 
 impl Identity {
     fn sign_up_page(&self, sent: &HashMap<String, String>, troubles: &Troubles) -> Answer {
@@ -61,7 +58,7 @@ impl Identity {
         match self.calls.ask("tenants.sign_up", asked, &cx).await {
             Ok(_) => {
                 let text = "A link is on its way to you. Follow it to confirm your address and choose a password.";
-                page(StatusCode::OK, &Message { title: "Look into your mail", text, href: "", link: "" })
+                Message { title: "Look into your mail", text, href: "", link: "" }.show(StatusCode::OK)
             }
             Err(problem) => self.sign_up_page(&sent, &for_form(problem, &["company", "slug", "name", "email"])?),
         }

@@ -24,7 +24,7 @@ pub(crate) use tokens::{ACCESS_TYPE, Claims};
 use crate::{
     Identity, Table,
     client::Client,
-    http_forms::{form, page, query},
+    http_forms::{form, query},
     jose::Algorithm,
     permissions,
     rotation::Issuer,
@@ -122,7 +122,7 @@ struct Ask<'a> {
 
 impl Ask<'_> {
     fn page(&self) -> Answer {
-        page(StatusCode::OK, self)
+        look::content(StatusCode::OK, self.title, self)
     }
 }
 
