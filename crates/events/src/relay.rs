@@ -6,11 +6,11 @@ use kernel::Envelope;
 use store::{Outbox, OutboxEvent, StoreError, port::OUTBOX_PARTITIONS};
 use tokio::sync::Notify;
 
-use crate::{Entry, Log, LogError};
+use crate::{Entry, Log, LogError, timers::scope_of};
 
 const LEASE: Duration = Duration::from_secs(5);
 const BATCH: usize = 256;
-/// Between two looks at an outbox in which nothing waited.
+/// The longest between two looks at an outbox: not every one tells when something waits.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// One relay of an engine.
@@ -21,9 +21,12 @@ pub struct Relay {
     appended: Arc<Notify>,
 }
 
+/// What cannot be read goes into the log as well: its readers put it aside, where an operator sees it.
 fn entry(event: &OutboxEvent) -> Option<Entry> {
-    let envelope: Envelope = serde_json::from_slice(&event.envelope).ok()?;
-    Some(Entry { id: envelope.id, scope: envelope.scope, envelope: event.envelope.clone() })
+    let scope = scope_of(&event.key.space)?;
+    let known = serde_json::from_slice::<Envelope>(&event.envelope).map(|envelope| envelope.id);
+    let id = known.unwrap_or_else(|_| format!("{}/{}/{}", event.key, event.version, event.place));
+    Some(Entry { id, scope, envelope: event.envelope.clone() })
 }
 
 fn store_failed(error: LogError) -> StoreError {
@@ -36,37 +39,44 @@ impl Relay {
         Self { outbox, log, holder, appended }
     }
 
-    /// Moves for ever; drop the future to stop.
-    pub async fn follow(self) {
+    /// Moves for ever; `waiting` wakes it. Drop the future to stop.
+    pub async fn follow(&self, waiting: &Notify) {
         loop {
             match self.turn().await {
-                Ok(0) => {}
-                Ok(_) => continue,
-                Err(error) => tracing::warn!(%error, "what waits in the outbox was not moved"),
+                Ok(0) => drop(tokio::time::timeout(LOOK, waiting.notified()).await),
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "events cannot be moved into the log");
+                    tokio::time::sleep(LOOK).await;
+                }
             }
-            tokio::time::sleep(LOOK).await;
         }
     }
 
-    /// Moves what waits in all partitions that are free. Returns how many events.
+    /// Moves what waits in all partitions that are free. Returns how many events. One that fails holds up no other.
     pub async fn turn(&self) -> Result<usize, StoreError> {
-        let mut moved = 0;
+        let (mut moved, mut failed) = (0, None);
         for partition in 0..OUTBOX_PARTITIONS {
-            loop {
-                let pending = self.outbox.pending(partition, BATCH).await?;
-                if pending.is_empty() {
-                    break;
-                }
-                let Some(epoch) = self.outbox.lease(partition, &self.holder, LEASE).await? else { break };
-                // Read again under the lease: what was seen before may be another relay's by now.
-                let pending = self.outbox.pending(partition, BATCH).await?;
-                self.log.append(pending.iter().filter_map(entry).collect()).await.map_err(store_failed)?;
-                self.outbox.relayed(partition, epoch, &pending).await?;
-                moved += pending.len();
-                self.appended.notify_waiters();
-                if pending.len() < BATCH {
-                    break;
-                }
+            match self.partition(partition).await {
+                Ok(count) => moved += count,
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.map_or(Ok(moved), Err)
+    }
+
+    async fn partition(&self, partition: u16) -> Result<usize, StoreError> {
+        let mut moved = 0;
+        while !self.outbox.pending(partition, 1).await?.is_empty() {
+            let Some(epoch) = self.outbox.lease(partition, &self.holder, LEASE).await? else { break };
+            // Read under the lease: what was seen before may be another relay's by now.
+            let pending = self.outbox.pending(partition, BATCH).await?;
+            self.log.append(pending.iter().filter_map(entry).collect()).await.map_err(store_failed)?;
+            self.appended.notify_waiters();
+            self.outbox.relayed(partition, epoch, &pending).await?;
+            moved += pending.len();
+            if pending.len() < BATCH {
+                break;
             }
         }
         Ok(moved)

@@ -181,7 +181,7 @@ impl Timers {
     }
 }
 
-fn scope_of(space: &Space) -> Option<Scope> {
+pub(crate) fn scope_of(space: &Space) -> Option<Scope> {
     match space.as_str() {
         "platform" => Some(Scope::Platform),
         tenant => tenant.parse().ok().map(Scope::Tenant),

@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use freehold_events::{Entry, Log, Reactions, Services, Timers, model::ModelLog, operations::Operations};
+use freehold_events::{Entry, Log, Reactions, Relay, Services, Timers, model::ModelLog, operations::Operations};
 use kernel::{
     Caller, Catalogue, Context, Cx, DefaultRole, Envelope, Event, Grants, Id, Problem, ProblemKind, Scope, Timestamp,
     cx::Ambient, entropy::SystemEntropy,
@@ -173,8 +173,10 @@ async fn what_is_poison_is_put_aside_and_can_be_replayed() {
     let operations = Operations::new(store, bench.log.clone());
     let contexts = Arc::new(vec![bench.noting.context()]);
     let upkeep = Arc::new(ModelEngine::default());
+    let relay = Relay::new(upkeep.clone(), bench.log.clone(), "test".to_owned(), Arc::default());
+    let relay = Arc::new(relay);
     let timers = Arc::new(Timers::new(Arc::clone(&contexts), upkeep, bench.services.clone()));
-    operations.begin(&contexts, timers, &bench.keys, &bench.services).await.unwrap();
+    operations.begin(&contexts, (timers, relay), &bench.keys, &bench.services).await.unwrap();
     let declared = freehold_events::operations::PERMISSIONS;
     let grants: Grants = Catalogue::new(declared.iter().copied()).grants(DefaultRole::Operator);
     let operator = Caller::Operator { id: Id::from_uuid(uuid::Uuid::max()) };

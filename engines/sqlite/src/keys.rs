@@ -25,7 +25,7 @@ fn standing(db: &Connection, name: &str) -> rusqlite::Result<Option<Wrapped>> {
 impl SqliteKeys {
     /// Opens or creates the file.
     pub fn open(file: &Path) -> Result<Self, KeyError> {
-        let db = schema::open(file).map_err(failed)?;
+        let db = schema::open(file, schema::Cache::Large).map_err(failed)?;
         let table = "CREATE TABLE IF NOT EXISTS keys (name TEXT PRIMARY KEY, key BLOB) WITHOUT ROWID";
         db.execute_batch(table).map_err(failed)?;
         Writer::start(db).map(Self).map_err(failed)

@@ -1,19 +1,23 @@
-//! The aggregate store and the event log in one SQLite file: WAL, durable commits (`synchronous=FULL`), one writer thread
-//! that groups commits into one flush, and many readers. A commit appends its events to the log itself.
+//! The aggregate store and the event log in SQLite files: WAL, durable commits (`synchronous=FULL`), one writer thread a
+//! file that groups commits into one flush, and many readers. In the common file, where the log is, a commit appends its
+//! events to the log itself. A scope can have a file of its own ([`Shards`]); there its events wait in an outbox.
 
 pub mod backup;
+mod home;
 mod keys;
+mod known;
 mod lanes;
 mod log;
+mod outbox;
+mod placement;
+mod reads;
+mod relayed;
 mod rows;
 mod schema;
+mod shards;
 mod writer;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use kernel::Timestamp;
@@ -23,15 +27,30 @@ use store::{
 };
 
 pub use keys::SqliteKeys;
+pub use shards::{HOMES, STORE, Shards};
 use tokio::sync::Notify;
+
+use known::{Added, Known};
+use reads::Reads;
+use schema::Cache;
 use writer::Writer;
+
+/// How many reads of many rows run at once in the common file.
+const READERS: u32 = 32;
+
+/// Where the events of commits go.
+enum Telling {
+    /// Into the log, whose readers are woken.
+    Log(Arc<Notify>),
+    /// Into the outbox; what is known of the file is kept right.
+    Outbox(Arc<Known>),
+}
 
 /// One SQLite file as an engine of the store.
 pub struct SqliteEngine {
-    file: PathBuf,
     writer: Writer,
-    idle: Arc<Mutex<Vec<Connection>>>,
-    appended: Arc<Notify>,
+    reads: Reads,
+    telling: Telling,
 }
 
 fn unavailable(error: &rusqlite::Error) -> StoreError {
@@ -46,80 +65,80 @@ impl SqliteEngine {
     /// Opens or creates the file.
     pub fn open(file: &Path) -> Result<Self, StoreError> {
         schema::sound(file)?;
-        let connection = schema::open(file).map_err(|error| unavailable(&error))?;
+        let connection = schema::open(file, Cache::Large).map_err(|error| unavailable(&error))?;
         schema::versioned(&connection)?;
         schema::create(&connection).map_err(|error| unavailable(&error))?;
-        let writer = Writer::start(connection)?;
-        Ok(Self { file: file.to_owned(), writer, idle: Arc::default(), appended: Arc::default() })
+        connection.execute_batch(log::TABLES).map_err(|error| unavailable(&error))?;
+        connection.execute_batch(placement::TABLE).map_err(|error| unavailable(&error))?;
+        Self::of(file, connection, (READERS, Cache::Large), Telling::Log(Arc::default()))
+    }
+
+    fn of(file: &Path, db: Connection, (most, cache): (u32, Cache), telling: Telling) -> Result<Self, StoreError> {
+        Ok(Self { writer: Writer::start(db)?, reads: Reads::of(file, most, cache), telling })
     }
 
     /// Wakes the readers of the log when a commit has appended to it.
     pub fn appended(&self) -> Arc<Notify> {
-        Arc::clone(&self.appended)
+        match &self.telling {
+            Telling::Log(appended) => Arc::clone(appended),
+            Telling::Outbox(_) => Arc::default(),
+        }
     }
 
-    /// A read of one row, where the caller stands: handing it to another thread costs several times the read, whose
-    /// pages are in the cache of the operating system as a rule.
-    fn read_one<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        let pooled = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connection = pooled.map_or_else(|| schema::open(&self.file), Ok).map_err(|error| unavailable(&error))?;
-        let answer = query(&connection);
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-        answer.map_err(|error| unavailable(&error))
-    }
-
-    /// A read of many rows, off the runtime's threads.
-    async fn read<T: Send + 'static>(
-        &self,
-        query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let (idle, file) = (Arc::clone(&self.idle), self.file.clone());
-        let take = move || {
-            let pooled = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let connection = pooled.map_or_else(|| schema::open(&file), Ok)?;
-            let answer = query(&connection);
-            idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-            answer
-        };
-        let answer = tokio::task::spawn_blocking(take).await;
-        answer.map_err(|error| StoreError::Unavailable(error.to_string()))?.map_err(|error| unavailable(&error))
+    /// A commit, with how its events are told, and what is done once it is on the disk.
+    async fn write_commit(&self, commit: Commit) -> Result<Outcome, StoreError> {
+        let lane = commit.key.space.as_str().to_owned();
+        let (tells, added) = (!commit.events.is_empty(), Added::by(&commit));
+        match &self.telling {
+            Telling::Log(appended) => {
+                let appended = Arc::clone(appended);
+                let wake = move |outcome: &Outcome| {
+                    if tells && *outcome == Outcome::Done {
+                        appended.notify_waiters();
+                    }
+                };
+                let work = move |db: &Connection| {
+                    placement::here(db, &commit.key.space)?;
+                    rows::commit(db, &commit, log::tell)
+                };
+                self.writer.run_then(&lane, work, wake).await
+            }
+            Telling::Outbox(known) => {
+                let known = Arc::clone(known);
+                let note = move |_: &Outcome| known.add(added);
+                self.writer.run_then(&lane, move |db| rows::commit(db, &commit, outbox::tell), note).await
+            }
+        }
     }
 }
 
 #[async_trait]
 impl Engine for SqliteEngine {
     async fn get(&self, key: &CoreKey) -> Result<Option<Core>, StoreError> {
-        self.read_one(|db| rows::core(db, key))
+        self.reads.one(|db| rows::core(db, key))
     }
 
     async fn base(&self, key: &CoreKey) -> Result<Base, StoreError> {
-        self.read_one(|db| rows::base(db, key))
+        self.reads.one(|db| rows::base(db, key))
     }
 
     async fn find(&self, space: &Space, claim: &ClaimKey) -> Result<Option<(CoreKey, Core)>, StoreError> {
-        self.read_one(|db| rows::holder(db, space, claim))
+        self.reads.one(|db| rows::holder(db, space, claim))
     }
 
     async fn scan(&self, scan: &Scan) -> Result<Vec<Hit>, StoreError> {
         let scan = scan.clone();
-        self.read(move |db| rows::scan(db, &scan)).await
+        self.reads.many(move |db| rows::scan(db, &scan)).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<Outcome, StoreError> {
         commit.check()?;
-        let (tells, appended) = (!commit.events.is_empty(), Arc::clone(&self.appended));
-        let lane = commit.key.space.as_str().to_owned();
-        let wake = move |outcome: &Outcome| {
-            if tells && *outcome == Outcome::Done {
-                appended.notify_waiters();
-            }
-        };
-        self.writer.run_then(&lane, move |db| rows::commit(db, &commit), wake).await
+        self.write_commit(commit).await
     }
 
     async fn changed_since(&self, space: &Space, cursor: u64, limit: usize) -> Result<Vec<Change>, StoreError> {
         let space = space.clone();
-        self.read(move |db| rows::changes(db, &space, cursor, limit)).await
+        self.reads.many(move |db| rows::changes(db, &space, cursor, limit)).await
     }
 
     async fn export(
@@ -129,12 +148,25 @@ impl Engine for SqliteEngine {
         limit: usize,
     ) -> Result<Vec<(CoreKey, Core)>, StoreError> {
         let (space, after) = (space.clone(), after.cloned());
-        self.read(move |db| rows::export(db, &space, after.as_ref(), limit)).await
+        self.reads.many(move |db| rows::export(db, &space, after.as_ref(), limit)).await
     }
 
     async fn import(&self, key: &CoreKey, core: Core) -> Result<(), StoreError> {
-        let of = key.clone();
-        self.writer.run(key.space.as_str(), move |db| rows::import(db, &of, &core)).await
+        let (of, lane, added) = (key.clone(), key.space.as_str(), Added::by_import(&core));
+        match &self.telling {
+            Telling::Log(_) => {
+                let work = move |db: &Connection| {
+                    placement::here(db, &of.space)?;
+                    rows::import(db, &of, &core)
+                };
+                self.writer.run(lane, work).await
+            }
+            Telling::Outbox(known) => {
+                let known = Arc::clone(known);
+                let note = move |(): &()| known.add(added);
+                self.writer.run_then(lane, move |db| rows::import(db, &of, &core), note).await
+            }
+        }
     }
 
     async fn erase(&self, space: &Space) -> Result<u64, StoreError> {
@@ -147,7 +179,7 @@ impl Engine for SqliteEngine {
 impl Upkeep for SqliteEngine {
     async fn due(&self, space: Option<&Space>, now: Timestamp, limit: usize) -> Result<Vec<DueTimer>, StoreError> {
         let space = space.cloned();
-        self.read(move |db| rows::due(db, space.as_ref(), now, limit)).await
+        self.reads.many(move |db| rows::due(db, space.as_ref(), now, limit)).await
     }
 
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<u64, StoreError> {

@@ -16,6 +16,15 @@ pub(crate) const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS buried (reader TEXT NOT NULL, position INTEGER NOT NULL, reason TEXT NOT NULL,
       at INTEGER NOT NULL, PRIMARY KEY (reader, position)) WITHOUT ROWID;";
 
+/// The log is in the same file: no outbox, no relay, and no event of a slow commit can be overtaken.
+pub(crate) fn tell(db: &rusqlite::Connection, commit: &store::Commit) -> rusqlite::Result<()> {
+    let mut insert = db.prepare_cached("INSERT INTO log (space, envelope) VALUES (?,?)")?;
+    for envelope in &commit.events {
+        insert.execute(params![commit.key.space.as_str(), envelope])?;
+    }
+    Ok(())
+}
+
 fn failed(error: impl std::fmt::Display) -> LogError {
     LogError(error.to_string())
 }
@@ -38,7 +47,10 @@ impl SqliteEngine {
 impl Log for SqliteEngine {
     async fn append(&self, entries: Vec<Entry>) -> Result<(), LogError> {
         self.log_write("log", move |db| {
-            let mut insert = db.prepare_cached("INSERT OR IGNORE INTO log (id, space, envelope) VALUES (?,?,?)")?;
+            // What a relay still held when its scope was erased stays out.
+            let sql = "INSERT OR IGNORE INTO log (id, space, envelope) SELECT ?1, ?2, ?3
+                       WHERE NOT EXISTS (SELECT 1 FROM homes WHERE space=?2 AND state='gone')";
+            let mut insert = db.prepare_cached(sql)?;
             for entry in &entries {
                 insert.execute(params![entry.id, entry.scope.to_string(), entry.envelope])?;
             }
@@ -48,7 +60,7 @@ impl Log for SqliteEngine {
     }
 
     async fn read(&self, after: u64, limit: usize) -> Result<Vec<Logged>, LogError> {
-        let read = self.read(move |db| {
+        let read = self.reads.many(move |db| {
             let sql = "SELECT position, envelope FROM log WHERE position > ? ORDER BY position LIMIT ?";
             let mut statement = db.prepare_cached(sql)?;
             let rows = statement.query_map(params![after, limit], logged)?;
@@ -58,7 +70,7 @@ impl Log for SqliteEngine {
     }
 
     async fn read_of(&self, scope: Scope, after: u64, limit: usize) -> Result<Vec<Logged>, LogError> {
-        let read = self.read(move |db| {
+        let read = self.reads.many(move |db| {
             let sql = "SELECT position, envelope FROM log WHERE space = ? AND position > ? ORDER BY position LIMIT ?";
             let mut statement = db.prepare_cached(sql)?;
             let rows = statement.query_map(params![scope.to_string(), after, limit], logged)?;
@@ -69,7 +81,7 @@ impl Log for SqliteEngine {
 
     async fn readers(&self, prefix: &str) -> Result<Vec<(String, u64)>, LogError> {
         let prefix = prefix.to_owned();
-        let read = self.read(move |db| {
+        let read = self.reads.many(move |db| {
             let mut statement =
                 db.prepare_cached("SELECT reader, position FROM readers WHERE substr(reader, 1, ?) = ?")?;
             let rows =
@@ -89,7 +101,7 @@ impl Log for SqliteEngine {
 
     async fn position(&self, reader: &str) -> Result<u64, LogError> {
         let reader = reader.to_owned();
-        let read = self.read(move |db| {
+        let read = self.reads.many(move |db| {
             let sql = "SELECT position FROM readers WHERE reader=?";
             db.prepare_cached(sql)?.query_row([reader], |row| row.get(0)).optional()
         });
@@ -106,7 +118,7 @@ impl Log for SqliteEngine {
     }
 
     async fn head(&self) -> Result<u64, LogError> {
-        let read = self.read(|db| {
+        let read = self.reads.many(|db| {
             db.prepare_cached("SELECT coalesce(max(position), 0) FROM log")?.query_row([], |row| row.get(0))
         });
         read.await.map_err(failed)
@@ -123,7 +135,7 @@ impl Log for SqliteEngine {
     }
 
     async fn buried(&self, limit: usize) -> Result<Vec<DeadLetter>, LogError> {
-        let read = self.read(move |db| {
+        let read = self.reads.many(move |db| {
             let sql = "SELECT reader, position, reason, at FROM buried ORDER BY at DESC LIMIT ?";
             let mut statement = db.prepare_cached(sql)?;
             let rows = statement.query_map([limit], |row| {

@@ -135,7 +135,10 @@ fn put(
     db.prepare_cached(sql)?.execute(with).map(drop)
 }
 
-pub(crate) fn commit(db: &Connection, commit: &Commit) -> Result<Outcome, StoreError> {
+/// How the events of a commit are told, in its transaction.
+pub(crate) type Tell = fn(&Connection, &Commit) -> Rows<()>;
+
+pub(crate) fn commit(db: &Connection, commit: &Commit, tell: Tell) -> Result<Outcome, StoreError> {
     let (key, of) = (&commit.key, params![commit.key.space.as_str(), commit.key.kind, commit.key.id, commit.id.bytes]);
     let sql = "SELECT 1 FROM marks WHERE space=? AND kind=? AND id=? AND commit_id=?";
     if stored(db.prepare_cached(sql).and_then(|mut it| it.exists(of)))? {
@@ -165,11 +168,7 @@ pub(crate) fn commit(db: &Connection, commit: &Commit) -> Result<Outcome, StoreE
         let with = params![key.space.as_str(), key.kind, key.id, commit.id.bytes, until];
         stored(db.prepare_cached(sql).and_then(|mut it| it.execute(with)))?;
     }
-    // The log is in the same file: no outbox, no relay, and no event of a slow commit can be overtaken.
-    for envelope in &commit.events {
-        let sql = "INSERT INTO log (space, envelope) VALUES (?,?)";
-        stored(db.prepare_cached(sql).and_then(|mut it| it.execute(params![key.space.as_str(), envelope])))?;
-    }
+    stored(tell(db, commit))?;
     Ok(Outcome::Done)
 }
 
@@ -228,6 +227,21 @@ pub(crate) fn due(db: &Connection, space: Option<&Space>, now: Timestamp, limit:
         Space::parse(&space).map(|space| DueTimer { key: CoreKey { space, kind, id }, timer })
     };
     Ok(rows.into_iter().filter_map(due).collect())
+}
+
+pub(crate) fn count(db: &Connection) -> Rows<u64> {
+    db.query_row("SELECT count(*) FROM cores", [], |row| row.get(0))
+}
+
+/// When the first timer of all is due, and when the first core or mark ends, in microseconds.
+pub(crate) fn first_due(db: &Connection) -> Rows<Option<i64>> {
+    db.query_row("SELECT min(due) FROM timers", [], |row| row.get(0))
+}
+
+pub(crate) fn first_end(db: &Connection) -> Rows<Option<i64>> {
+    let sql = "SELECT min(at) FROM (SELECT min(expires) AS at FROM cores WHERE expires IS NOT NULL
+               UNION ALL SELECT min(until) FROM marks)";
+    db.query_row(sql, [], |row| row.get(0))
 }
 
 pub(crate) fn sweep(db: &Connection, now: Timestamp, limit: usize) -> Result<u64, StoreError> {

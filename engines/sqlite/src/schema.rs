@@ -2,15 +2,36 @@
 
 use std::{path::Path, time::Duration};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
+
+/// How much of a file a connection keeps in memory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Cache {
+    /// 2 MiB: there are few such files.
+    Large,
+    /// 256 KiB: there are many.
+    Small,
+}
 
 /// A connection with the durability that commits promise.
-pub(crate) fn open(file: &Path) -> rusqlite::Result<Connection> {
-    let db = Connection::open(file)?;
+pub(crate) fn open(file: &Path, cache: Cache) -> rusqlite::Result<Connection> {
+    with_pragmas(Connection::open(file)?, cache)
+}
+
+/// The same, where the file must be there.
+pub(crate) fn existing(file: &Path, cache: Cache) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    with_pragmas(Connection::open_with_flags(file, flags)?, cache)
+}
+
+fn with_pragmas(db: Connection, cache: Cache) -> rusqlite::Result<Connection> {
     db.busy_timeout(Duration::from_secs(5))?;
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "secure_delete", "ON")?;
+    if matches!(cache, Cache::Small) {
+        db.pragma_update(None, "cache_size", -256)?;
+    }
     db.set_prepared_statement_cache_capacity(64);
     Ok(db)
 }
@@ -35,7 +56,9 @@ pub(crate) fn sound(file: &Path) -> Result<(), store::StoreError> {
 }
 
 /// Of the tables; a file of another one was written by another release.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
+/// The one before knew no files of a scope's own, and no table that has changed since.
+const BEFORE: i64 = 1;
 
 /// Refuses a file that this release would misread, and marks a new one.
 pub(crate) fn versioned(db: &Connection) -> Result<(), store::StoreError> {
@@ -45,7 +68,7 @@ pub(crate) fn versioned(db: &Connection) -> Result<(), store::StoreError> {
     if version == VERSION {
         return Ok(());
     }
-    if version == 0 && empty().map_err(unavailable)? {
+    if version == BEFORE || version == 0 && empty().map_err(unavailable)? {
         return db.pragma_update(None, "user_version", VERSION).map_err(unavailable);
     }
     Err(store::StoreError::Corrupt(format!(
@@ -80,6 +103,5 @@ pub(crate) fn create(db: &Connection) -> rusqlite::Result<()> {
          CREATE TABLE IF NOT EXISTS marks (space TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL,
            commit_id BLOB NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (space, kind, id, commit_id)) WITHOUT ROWID;
          CREATE INDEX IF NOT EXISTS marks_until ON marks (until);",
-    )?;
-    db.execute_batch(crate::log::TABLES)
+    )
 }

@@ -11,7 +11,7 @@ use kernel::{Condition, Context, DefaultRole, Permission, PermissionDecl, Proble
 use keys::Keys;
 use store::Store;
 
-use crate::{Log, Services, Timers, digest::Digest};
+use crate::{Log, Relay, Services, Timers, digest::Digest};
 use dead_letters::{ListDeadLetters, ReplayDeadLetter};
 use test_clock::{AdvanceTestClock, ReadTestClock, StartTestClock, TestClock};
 
@@ -36,6 +36,7 @@ pub const PERMISSIONS: &[PermissionDecl] = &[
 struct Running {
     digests: Vec<Digest>,
     timers: Arc<Timers>,
+    relay: Arc<Relay>,
 }
 
 /// The context.
@@ -66,13 +67,13 @@ impl Operations {
     pub async fn begin(
         &self,
         contexts: &[Context],
-        timers: Arc<Timers>,
+        (timers, relay): (Arc<Timers>, Arc<Relay>),
         keys: &Keys,
         services: &Services,
     ) -> Result<(), Problem> {
         let digests = contexts.iter().map(|context| Digest::of(context, keys.clone(), services.clone())).collect();
         // A second beginning would be a fault of the composition; what is there stays.
-        drop(self.running.set(Running { digests, timers }));
+        drop(self.running.set(Running { digests, timers, relay }));
         TestClock::recall(&self.store, &services.cx("operations", Scope::Platform)).await
     }
 
@@ -83,6 +84,7 @@ impl Operations {
     /// Waits until nothing more follows in a scope from what stands in the log now, or until `until`; whether it did.
     async fn settled(&self, scope: Scope, until: tokio::time::Instant) -> Result<bool, Problem> {
         let names: Vec<&str> = self.running()?.digests.iter().filter(|it| it.follows()).map(|it| it.context).collect();
+        self.running()?.relay.turn().await.map_err(Problem::internal)?;
         let mut from = self.log.head().await.map_err(Problem::internal)?;
         loop {
             let mut lowest = u64::MAX;
@@ -91,6 +93,8 @@ impl Operations {
                 let own = self.log.position(&format!("{name}@{scope}")).await.map_err(Problem::internal)?;
                 lowest = lowest.min(if own == 0 { common } else { own.min(common) });
             }
+            // What they have committed may wait on its way into the log.
+            self.running()?.relay.turn().await.map_err(Problem::internal)?;
             let more = self.log.read_of(scope, from, 1).await.map_err(Problem::internal)?;
             match more.first() {
                 None if lowest >= from => return Ok(true),

@@ -1,10 +1,10 @@
 //! What holds for one core and between spaces.
 
-use super::{ClaimKey, Draft, Outcome, StoreError, Subject, instant, space, told};
+use super::{ClaimKey, Draft, Outcome, StoreError, Subject, instant, told};
 use crate::port::{Base, MAX_BODY, Scan};
 
 pub(super) async fn life_of_a_core(subject: &Subject) {
-    let space = space();
+    let space = subject.space().await;
     let draft = Draft::create(&space, "a", "one");
     let key = draft.key().clone();
     assert_eq!(subject.engine.get(&key).await.expect("answers"), None, "nothing is there before it is created");
@@ -23,7 +23,7 @@ pub(super) async fn life_of_a_core(subject: &Subject) {
 }
 
 pub(super) async fn a_stale_base_changes_nothing(subject: &Subject) {
-    let space = space();
+    let space = subject.space().await;
     let one = Draft::create(&space, "a", "one").claim("x").event("created").done(subject).await;
     Draft::put(&space, "a", one, "two").claim("x").done(subject).await;
     let stale = Draft::put(&space, "a", one, "stale").claim("y").term("t", "").event("stale");
@@ -38,7 +38,7 @@ pub(super) async fn a_stale_base_changes_nothing(subject: &Subject) {
 }
 
 pub(super) async fn the_same_commit_applies_once(subject: &Subject) {
-    let space = space();
+    let space = subject.space().await;
     let draft = Draft::create(&space, "a", "one").claim("x").event("created");
     let one = draft.done(subject).await;
     assert_eq!(draft.send(subject).await.expect("answers"), Outcome::Already, "sent again");
@@ -50,7 +50,7 @@ pub(super) async fn the_same_commit_applies_once(subject: &Subject) {
 }
 
 pub(super) async fn claims_are_held_by_one(subject: &Subject) {
-    let space = space();
+    let space = subject.space().await;
     let (x, y) = (ClaimKey("x".to_owned()), ClaimKey("y".to_owned()));
     let holder = async |claim: &ClaimKey| {
         subject.engine.find(&space, claim).await.expect("answers").map(|(key, core)| (key.id, core.body))
@@ -70,7 +70,7 @@ pub(super) async fn claims_are_held_by_one(subject: &Subject) {
 }
 
 pub(super) async fn a_refused_claim_changes_nothing(subject: &Subject) {
-    let space = space();
+    let space = subject.space().await;
     Draft::create(&space, "a", "a").claim("x").done(subject).await;
     let b = Draft::create(&space, "b", "b").claim("free").done(subject).await;
     let refused = Draft::put(&space, "b", b, "b2").claim("also").claim("x").term("t", "").event("never");
@@ -84,7 +84,7 @@ pub(super) async fn a_refused_claim_changes_nothing(subject: &Subject) {
 }
 
 pub(super) async fn spaces_are_apart(subject: &Subject) {
-    let (left, right) = (space(), space());
+    let (left, right) = (subject.space().await, subject.space().await);
     for (space, body) in [(&left, "left"), (&right, "right")] {
         Draft::create(space, "a", body).claim("x").term("t", "").timer("wake", instant(1)).done(subject).await;
     }
@@ -103,7 +103,7 @@ pub(super) async fn spaces_are_apart(subject: &Subject) {
 }
 
 pub(super) async fn erasing_leaves_nothing_behind(subject: &Subject) {
-    let (gone, kept) = (space(), space());
+    let (gone, kept) = (subject.space().await, subject.space().await);
     for space in [&gone, &kept] {
         let a = Draft::create(space, "a", "a").claim("x").term("t", "").timer("wake", instant(1)).event("a");
         let base = a.done(subject).await;
@@ -124,7 +124,7 @@ pub(super) async fn erasing_leaves_nothing_behind(subject: &Subject) {
 }
 
 pub(super) async fn export_and_import_are_inverse(subject: &Subject) {
-    let space = space();
+    let space = subject.space().await;
     for id in ["a", "b", "c"] {
         let draft = Draft::create(&space, id, id).claim(id).term("t", id).timer("wake", instant(9)).ends(instant(99));
         let base = draft.done(subject).await;
@@ -151,7 +151,7 @@ pub(super) async fn export_and_import_are_inverse(subject: &Subject) {
 }
 
 pub(super) async fn bounds_are_refused(subject: &Subject) {
-    let mut draft = Draft::create(&space(), "a", "");
+    let mut draft = Draft::create(&subject.space().await, "a", "");
     if let crate::port::Write::Put { body, .. } = &mut draft.0.write {
         body.resize(MAX_BODY + 1, 0);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kernel::time::{Clock, SystemClock};
 
-use super::{Base, ClaimKey, Draft, Outcome, StoreError, Subject, cores::everything, instant, space, told};
+use super::{Base, ClaimKey, Draft, Outcome, StoreError, Subject, cores::everything, instant, told};
 use crate::port::{Core, Space};
 
 /// An engine whose process a test can let die.
@@ -75,7 +75,7 @@ async fn again(subject: &Subject, draft: &Draft) -> Result<Outcome, StoreError> 
 }
 
 async fn dies(subject: &Subject, mortal: &dyn Mortal, life: Life, writes: u32) -> bool {
-    let (space, at) = (space(), format!("{life:?}, dead after {writes} writes"));
+    let (space, at) = (subject.space().await, format!("{life:?}, dead after {writes} writes"));
     let (before, draft) = prepare(subject, &space, life).await;
     mortal.die_after(Some(writes));
     drop(draft.send(subject).await);

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Draft, StoreError, Subject, cores::everything, instant, space, told};
+use super::{Draft, StoreError, Subject, cores::everything, instant, told};
 use crate::port::Scan;
 
 pub(super) async fn scans_are_ordered_and_paged(subject: &Subject) {
-    let space = space();
+    let space = subject.space().await;
     let order = [("1", "d"), ("1", "e"), ("2", "a"), ("3", "b"), ("3", "c")];
     for (sort, id) in order.iter().rev() {
         Draft::create(&space, id, id).term("t", sort).term("u", "").done(subject).await;
@@ -35,7 +35,7 @@ pub(super) async fn scans_are_ordered_and_paged(subject: &Subject) {
 }
 
 pub(super) async fn terms_follow_the_core(subject: &Subject) {
-    let space = space();
+    let space = subject.space().await;
     let hits = async || {
         let hits = subject.engine.scan(&everything(&space)).await.expect("answers");
         hits.into_iter().map(|hit| (hit.sort, hit.core.base.version)).collect::<Vec<_>>()
@@ -52,7 +52,7 @@ pub(super) async fn terms_follow_the_core(subject: &Subject) {
 }
 
 pub(super) async fn timers_follow_the_core(subject: &Subject) {
-    let space = space();
+    let space = subject.space().await;
     let due = async |at: i64| {
         let due = subject.upkeep.due(Some(&space), instant(at), 10).await.expect("answers");
         due.into_iter().map(|due| (due.key.id, due.timer.name)).collect::<Vec<_>>()
@@ -70,7 +70,7 @@ pub(super) async fn timers_follow_the_core(subject: &Subject) {
 }
 
 pub(super) async fn many_timers_of_one_space_hide_no_other(subject: &Subject) {
-    let (crowd, lone) = (space(), space());
+    let (crowd, lone) = (subject.space().await, subject.space().await);
     // Long before what other checks set.
     let early = |second: i64| instant(second - 100_000_000);
     for place in 0..12 {
@@ -89,7 +89,7 @@ pub(super) async fn many_timers_of_one_space_hide_no_other(subject: &Subject) {
 }
 
 pub(super) async fn the_feed_tells_every_change(subject: &Subject) {
-    let space = space();
+    let space = subject.space().await;
     let a = Draft::create(&space, "a", "a").done(subject).await;
     let before = subject.engine.changed_since(&space, 0, 10).await.expect("answers");
     let cursor = before.last().map(|change| change.cursor).expect("a creation is a change");
@@ -112,7 +112,7 @@ pub(super) async fn the_feed_tells_every_change(subject: &Subject) {
 }
 
 pub(super) async fn ephemeral_cores_end(subject: &Subject) {
-    let space = space();
+    let space = subject.space().await;
     let over = Draft::create(&space, "over", "").claim("x").term("t", "").ends(instant(10));
     over.done(subject).await;
     Draft::create(&space, "later", "").claim("y").term("t", "").ends(instant(1_000)).done(subject).await;
@@ -125,7 +125,7 @@ pub(super) async fn ephemeral_cores_end(subject: &Subject) {
 }
 
 pub(super) async fn events_wait_in_order(subject: &Subject) {
-    let space = space();
+    let space = subject.space().await;
     let one = Draft::create(&space, "a", "1").event("1.0").event("1.1").done(subject).await;
     let two = Draft::put(&space, "a", one, "2").event("2.0").done(subject).await;
     Draft::delete(&space, "a", two).event("3.0").done(subject).await;
@@ -135,7 +135,7 @@ pub(super) async fn events_wait_in_order(subject: &Subject) {
 
 pub(super) async fn a_passed_epoch_forgets_nothing(subject: &Subject) {
     let Some(outbox) = &subject.outbox else { return };
-    let space = space();
+    let space = subject.space().await;
     let draft = Draft::create(&space, "a", "1").event("kept");
     draft.done(subject).await;
     let partition = crate::port::outbox_partition(draft.key());

@@ -34,6 +34,14 @@ pub struct Subject {
     pub outbox: Option<Arc<dyn Outbox>>,
     /// Where events come out.
     told: Arc<dyn Told>,
+    prepares: Option<Arc<dyn Prepares>>,
+}
+
+/// Gives a scope its place before anything is written there, where an engine has several.
+#[async_trait]
+pub trait Prepares: Send + Sync + 'static {
+    /// Prepares the place of a scope.
+    async fn prepare(&self, space: &Space);
 }
 
 /// Where the events of commits come out.
@@ -46,8 +54,18 @@ pub trait Told: Send + Sync + 'static {
 impl Subject {
     /// A subject from one type that implements all three ports.
     pub fn new<E: Engine + Upkeep + Outbox>(engine: E) -> Self {
-        let engine = Arc::new(engine);
-        Self::of(&engine, Arc::new(Drained(engine.clone()))).relayed(engine)
+        Self::shared(&Arc::new(engine))
+    }
+
+    /// The same, of one that others hold too.
+    pub fn shared<E: Engine + Upkeep + Outbox>(engine: &Arc<E>) -> Self {
+        Self::of(engine, Arc::new(Drained(engine.clone()))).relayed(engine.clone())
+    }
+
+    /// Has each scope prepared before a check works in it.
+    pub fn prepared(mut self, prepares: Arc<dyn Prepares>) -> Self {
+        self.prepares = Some(prepares);
+        self
     }
 
     /// A subject that can die between two writes.
@@ -63,7 +81,17 @@ impl Subject {
     }
 
     fn of<E: Engine + Upkeep>(engine: &Arc<E>, told: Arc<dyn Told>) -> Self {
-        Self { mortal: None, engine: engine.clone(), upkeep: engine.clone(), outbox: None, told }
+        Self { mortal: None, engine: engine.clone(), upkeep: engine.clone(), outbox: None, told, prepares: None }
+    }
+
+    /// A scope nobody else uses.
+    async fn space(&self) -> Space {
+        let now = Timestamp::from_second(1_700_000_000).expect("an instant in range");
+        let space = Space::of(Scope::Tenant(Id::from_uuid(SystemEntropy::default().uuid_v7(now))));
+        if let Some(prepares) = &self.prepares {
+            prepares.prepare(&space).await;
+        }
+        space
     }
 
     fn relayed(mut self, outbox: Arc<dyn Outbox>) -> Self {
@@ -114,12 +142,6 @@ pub async fn run(subject: &Subject) {
     for seed in 1..=3 {
         oracle::agrees_with_the_model(subject, seed).await;
     }
-}
-
-/// A scope nobody else uses.
-fn space() -> Space {
-    let now = Timestamp::from_second(1_700_000_000).expect("an instant in range");
-    Space::of(Scope::Tenant(Id::from_uuid(SystemEntropy::default().uuid_v7(now))))
 }
 
 fn instant(second: i64) -> Timestamp {

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use kernel::entropy::SeededEntropy;
 
-use super::{
-    Base, ClaimKey, CoreKey, Draft, Engine, Outcome, Space, StoreError, Subject, cores::everything, pick, space,
-};
+use super::{Base, ClaimKey, CoreKey, Draft, Engine, Outcome, Space, StoreError, Subject, cores::everything, pick};
 use crate::{model::ModelEngine, port::Scan};
 
 const STEPS: usize = 120;
@@ -14,7 +12,7 @@ const STEPS: usize = 120;
 pub(super) async fn agrees_with_the_model(subject: &Subject, seed: u64) {
     let entropy = SeededEntropy::new(seed);
     let model: Arc<dyn Engine> = Arc::new(ModelEngine::default());
-    let space = space();
+    let space = subject.space().await;
     let mut sent: Vec<Draft> = Vec::new();
     for step in 0..STEPS {
         let draft = command(&entropy, &space, &sent, model.as_ref()).await;

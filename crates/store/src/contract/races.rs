@@ -8,13 +8,13 @@ use std::{
 
 use tokio::{sync::Barrier, task::JoinSet};
 
-use super::{Base, ClaimKey, CoreKey, Draft, StoreError, Subject, cores::everything, space, told};
+use super::{Base, ClaimKey, CoreKey, Draft, StoreError, Subject, cores::everything, told};
 use crate::port::Scan;
 
 pub(super) async fn one_of_many_gets_the_name(subject: &Subject) {
     const WRITERS: usize = 8;
     for _ in 0..5 {
-        let space = space();
+        let space = subject.space().await;
         let start = Arc::new(Barrier::new(WRITERS));
         let mut writers = JoinSet::new();
         for writer in 0..WRITERS {
@@ -62,7 +62,7 @@ async fn settled(draft: &Draft, subject: &Subject) -> Result<super::Outcome, Sto
 pub(super) async fn no_update_is_lost(subject: &Subject) {
     const WRITERS: usize = 6;
     const EACH: usize = 10;
-    let space = space();
+    let space = subject.space().await;
     Draft::create(&space, "counter", "0").done(subject).await;
     let mut writers = JoinSet::new();
     for _ in 0..WRITERS {
@@ -106,7 +106,7 @@ async fn increment(subject: &Subject, space: &super::Space) {
 }
 
 pub(super) async fn no_hit_comes_twice_while_writers_write(subject: &Subject) {
-    let space = space();
+    let space = subject.space().await;
     let mut bases = BTreeMap::new();
     for at in 0..20 {
         let id = format!("i{at:02}");
@@ -144,7 +144,7 @@ pub(super) async fn no_hit_comes_twice_while_writers_write(subject: &Subject) {
 pub(super) async fn events_keep_the_order_under_slow_writers(subject: &Subject) {
     const AGGREGATES: usize = 6;
     const VERSIONS: u64 = 12;
-    let space = space();
+    let space = subject.space().await;
     let mut writers = JoinSet::new();
     for aggregate in 0..AGGREGATES {
         let (subject, space) = (subject.clone(), space.clone());
