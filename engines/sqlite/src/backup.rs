@@ -232,7 +232,7 @@ fn digest_of(db: &Connection, digest: &mut Context, counted: &mut (u64, u64)) ->
     }
     if db.table_exists(None, "homes")? {
         for (space, placement) in placement::all(db)? {
-            feed(digest, format!("{}/{placement:?}", space.as_str()).as_bytes());
+            feed(digest, format!("{}/{}/{}", space.as_str(), placement.epoch, placement.state.name()).as_bytes());
         }
     }
     Ok(())

@@ -20,6 +20,16 @@ pub(crate) enum State {
     Gone,
 }
 
+impl State {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Made => "made",
+            Self::Gone => "gone",
+        }
+    }
+}
+
 /// A file of its own: which life of the scope it is for, and how far it has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Placement {
@@ -93,9 +103,8 @@ pub(crate) fn made(db: &Connection, space: &Space, epoch: u64) -> Result<(), Sto
 
 /// All in the file is done with: what is stored from now on belongs to another life of the scope, or there is none.
 pub(crate) fn end(db: &Connection, space: &Space, next: State) -> Result<Option<Placement>, StoreError> {
-    let state = if next == State::Gone { "gone" } else { "planned" };
     let sql = "UPDATE homes SET epoch = epoch + 1, state = ? WHERE space=? AND state<>'gone'";
-    stored(db.execute(sql, [state, space.as_str()]))?;
+    stored(db.execute(sql, [next.name(), space.as_str()]))?;
     stored(of(db, space))
 }
 
