@@ -15,15 +15,19 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
-use sqlite::backup::{self, StoreDigest};
+use sqlite::{
+    HOMES, STORE,
+    backup::{self, StoreDigest},
+};
 
 use crate::config::Config;
 
-const STORE: &str = "store.sqlite";
 const FACTS: &str = "facts.sqlite";
 const KEYS: &str = "keys.sqlite";
 const KEYRING: &str = "keyring";
 const MANIFEST: &str = "manifest.json";
+/// Of the manifest. The one before knew no files of tenants, and is read as it is.
+const VERSION: u32 = 2;
 /// The names of destroyed keys: ids, which lead nowhere.
 const ERASURES: &str = "erasures.json";
 
@@ -63,6 +67,9 @@ struct Manifest {
     store: StoreDigest,
     /// SHA-256 of each file.
     files: BTreeMap<String, String>,
+    /// Files of tenants that could not be copied, and why.
+    #[serde(default)]
+    left_out: BTreeMap<String, String>,
 }
 
 fn sha256(file: &Path) -> Result<String> {
@@ -110,9 +117,13 @@ pub(crate) fn take(config: &Config, asked: &Backup) -> Result<ExitCode> {
 
     let fresh = keys.join("keys.sqlite.new");
     drop(fs::remove_file(&fresh));
-    let files = [(STORE, to.join(STORE)), (FACTS, to.join(FACTS)), (KEYS, fresh.clone())];
-    let files: Vec<_> = files.into_iter().map(|(name, to)| (data.join(name), to)).filter(|it| it.0.exists()).collect();
-    backup::copy_together(&files)?;
+    let others = [(FACTS, to.join(FACTS)), (KEYS, fresh.clone())];
+    let others: Vec<_> =
+        others.into_iter().map(|(name, to)| (data.join(name), to)).filter(|it| it.0.exists()).collect();
+    let backup::Copied { homes, left_out } = backup::copy_together(data, to, &others)?;
+    if to.join(HOMES).exists() {
+        private(&to.join(HOMES))?;
+    }
     let keyring = fs::read(data.join(KEYRING)).context("cannot read the keyring")?;
     write_synced(&keys.join(KEYRING), &keyring)?;
     let erasures = backup::destroyed(&fresh)?;
@@ -120,18 +131,24 @@ pub(crate) fn take(config: &Config, asked: &Backup) -> Result<ExitCode> {
     fs::rename(&fresh, keys.join(KEYS))?;
 
     backup::check(&to.join(STORE))?;
-    let store = backup::digest(&to.join(STORE))?;
-    let names = [STORE, FACTS].into_iter().filter(|name| to.join(name).exists());
-    let files = names.map(|name| Ok((name.to_owned(), sha256(&to.join(name))?))).collect::<Result<_>>()?;
+    let store = backup::digest(to, &homes)?;
+    let names = [STORE, FACTS].into_iter().filter(|name| to.join(name).exists()).map(str::to_owned).chain(homes);
+    let files = names.map(|name| Ok((name.clone(), sha256(&to.join(&name))?))).collect::<Result<_>>()?;
+    let left_out: BTreeMap<_, _> = left_out.into_iter().map(|(name, error)| (name, error.to_string())).collect();
     let made = kernel::Clock::now(&kernel::time::SystemClock);
-    let manifest = Manifest { version: 1, made, release: env!("CARGO_PKG_VERSION").to_owned(), store, files };
+    let release = env!("CARGO_PKG_VERSION").to_owned();
+    let manifest = Manifest { version: VERSION, made, release, store, files, left_out };
     // Last: without it the folder is no backup.
     write_synced(&to.join(MANIFEST), &serde_json::to_vec_pretty(&manifest)?)?;
     let StoreDigest { aggregates, events, sha256 } = &manifest.store;
     println!("backed up {aggregates} aggregates and {events} events to {}", to.display());
     println!("  digest     {sha256}");
     println!("  keys       {} (keep them apart from the data)", keys.display());
-    Ok(ExitCode::SUCCESS)
+    for why in manifest.left_out.values() {
+        println!("  LEFT OUT   {why}");
+    }
+    // The backup is good for all others; but somebody has to look.
+    Ok(if manifest.left_out.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What was erased, by all that is known here: the keys of the backup, the list, the installation that is replaced.
@@ -153,8 +170,13 @@ fn erasures(asked: &Restore, data: &Path) -> Result<Vec<String>> {
 /// Copies the files of a backup into a folder, and checks each of them.
 fn place(asked: &Restore, manifest: &Manifest, into: &Path) -> Result<()> {
     private(into)?;
+    let homes: Vec<_> = manifest.files.keys().filter(|name| backup::is_home(name)).cloned().collect();
+    if !homes.is_empty() {
+        private(&into.join(HOMES))?;
+    }
     for (name, expected) in &manifest.files {
-        ensure!([STORE, FACTS].contains(&name.as_str()), "the manifest names a file that no backup has: {name}");
+        let known = [STORE, FACTS].contains(&name.as_str()) || backup::is_home(name);
+        ensure!(known, "the manifest names a file that no backup has: {name}");
         let (from, to) = (asked.folder.join(name), into.join(name));
         fs::copy(&from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
         let found = sha256(&to)?;
@@ -166,7 +188,7 @@ fn place(asked: &Restore, manifest: &Manifest, into: &Path) -> Result<()> {
     }
     fs::set_permissions(into.join(KEYRING), fs::Permissions::from_mode(0o600))?;
     backup::check(&into.join(STORE))?;
-    let found = backup::digest(&into.join(STORE))?;
+    let found = backup::digest(into, &homes)?;
     ensure!(found == manifest.store, "the store is not what was backed up: {found:?}, expected {:?}", manifest.store);
     Ok(())
 }
@@ -177,7 +199,12 @@ pub(crate) fn restore(config: &Config, asked: &Restore) -> Result<ExitCode> {
     let manifest = asked.folder.join(MANIFEST);
     let text = fs::read(&manifest).with_context(|| format!("{} is no backup", asked.folder.display()))?;
     let manifest: Manifest = serde_json::from_slice(&text).context("the manifest")?;
-    ensure!(manifest.version == 1, "a backup of version {}: use the release {}", manifest.version, manifest.release);
+    ensure!(
+        (1..=VERSION).contains(&manifest.version),
+        "a backup of version {}: use the release {}",
+        manifest.version,
+        manifest.release
+    );
     // Whoever runs on this data now would go on writing to files that are moved away.
     let lock = data.exists().then(|| crate::parts::lock(config)).transpose()?;
     let there = data.join(STORE).exists();

@@ -53,6 +53,8 @@ pub(crate) struct Smtp {
 pub(crate) struct OfTenants {
     /// How many days a tenant that signed up is on trial; 0 for not at all.
     pub(crate) trial_days: u16,
+    /// How the data of a tenant that signed up is kept: `pooled` with that of others, or `dedicated`, in a file of its own.
+    pub(crate) isolation: contracts::tenants::Isolation,
     /// Whether a domain may lead to an address that is not public: for development alone.
     pub(crate) private_domains: bool,
     /// The port at which the challenge of a domain is asked for.
@@ -118,7 +120,7 @@ pub(crate) fn defaults() -> serde_json::Value {
         "private_targets": false, "erasure_grace_days": 7,
         "smtp": { "host": null, "port": 587, "tls": true, "user": null, "password": null,
                   "from": "Freehold <no-reply@localhost>" },
-        "tenants": { "trial_days": 0, "private_domains": false, "domain_port": 80 },
+        "tenants": { "trial_days": 0, "isolation": "pooled", "private_domains": false, "domain_port": 80 },
     })
 }
 
@@ -189,6 +191,7 @@ impl Config {
             "smtp.password",
             "smtp.from",
             "tenants.trial_days",
+            "tenants.isolation",
             "tenants.private_domains",
             "tenants.domain_port",
         ] {

@@ -58,7 +58,7 @@ fn keyring(config: &Config) -> Finding {
 }
 
 fn store(config: &Config) -> Finding {
-    let file = config.data.join("store.sqlite");
+    let file = config.data.join(sqlite::STORE);
     let shown = file.display();
     if !file.exists() {
         return found(true, format!("{shown} will be made at the first start"));
@@ -70,6 +70,21 @@ fn store(config: &Config) -> Finding {
             format!("{error}: start nothing on it, keep a copy, and run `freehold restore` with the last backup"),
         ),
     }
+}
+
+/// The files that belong to one tenant each. Nobody else is harmed by a broken one.
+fn tenants(config: &Config) -> Vec<Finding> {
+    let store = config.data.join(sqlite::STORE);
+    // What is wrong with the store itself is found above.
+    let names = if store.exists() { sqlite::backup::homes(&store).unwrap_or_default() } else { Vec::new() };
+    let count = names.len();
+    let broken = names.iter().filter_map(|name| sqlite::backup::check(&config.data.join(name)).err());
+    let remedy = "only this tenant is refused; keep a copy, and bring it back from the last backup";
+    let mut findings: Vec<_> = broken.map(|error| found(false, format!("{error}: {remedy}"))).collect();
+    if findings.is_empty() && count > 0 {
+        findings.push(found(true, format!("the files of {count} tenants are sound")));
+    }
+    findings
 }
 
 fn clock() -> Finding {
@@ -90,7 +105,9 @@ fn mail(config: &Config) -> Finding {
 
 /// Prints the findings; fails when one is bad.
 pub(crate) fn run(config: &Config) -> ExitCode {
-    let findings = [port(config), folder(config), keyring(config), store(config), clock(), mail(config)];
+    let mut findings = vec![port(config), folder(config), keyring(config), store(config)];
+    findings.extend(tenants(config));
+    findings.extend([clock(), mail(config)]);
     for finding in &findings {
         println!("{} {}", if finding.good { "ok  " } else { "BAD " }, finding.what);
     }

@@ -21,7 +21,7 @@ use clap::{Parser, Subcommand};
 use config::Overrides;
 
 pub use config::Config;
-pub use parts::{Parts, Queue};
+pub use parts::Parts;
 pub use platform::{Following, Platform};
 
 /// Sign-in, users, tenants, notifications and analytics for a start-up, in one process.

@@ -3,26 +3,20 @@
 use std::{fs::File, sync::Arc};
 
 use anyhow::{Context as _, Result};
+use async_trait::async_trait;
 use columnar::ColumnarFacts;
+use contracts::tenants::Isolation;
 use events::Log;
 use facts::Facts;
 use identity::Hashing;
-use kernel::cx::Ambient;
+use kernel::{Problem, Scope, TenantId, cx::Ambient};
 use keys::{Keyring, Keys};
 use notifications::Carrier;
-use sqlite::{SqliteEngine, SqliteKeys};
-use store::{Engine, Outbox, StoreError, Upkeep};
+use sqlite::{Shards, SqliteKeys};
+use store::{Engine, Outbox, Space, StoreError, Upkeep};
 use tokio::sync::Notify;
 
 use crate::{config::Config, domains::Challenger, failure::Failure, mail};
-
-/// How events come from commits into the log.
-pub enum Queue {
-    /// A commit appends them to the log itself.
-    InTheCommit,
-    /// They wait in an outbox, from which they are moved.
-    Outbox(Arc<dyn Outbox>),
-}
 
 /// All that the platform stands on: whatever keeps something, and whatever reaches the world outside.
 pub struct Parts {
@@ -34,8 +28,13 @@ pub struct Parts {
     pub engine: Arc<dyn Engine>,
     /// Keeps the engine in order, and tells which timers are due.
     pub upkeep: Arc<dyn Upkeep>,
-    /// How events leave the engine.
-    pub queue: Queue,
+    /// Where the engine's events wait until they are moved into the log. Nothing waits there of what a commit appends to
+    /// the log itself.
+    pub outbox: Arc<dyn Outbox>,
+    /// Wakes whoever moves them; they are looked for in any case.
+    pub waiting: Arc<Notify>,
+    /// Gives tenants places of their own.
+    pub homes: Arc<dyn tenants::Homes>,
     /// Keeps events.
     pub log: Arc<dyn Log>,
     /// Wakes the readers of the log.
@@ -48,6 +47,27 @@ pub struct Parts {
     pub control: Arc<dyn tenants::Control>,
     /// How passwords are hashed.
     pub hashing: Hashing,
+}
+
+/// The files of tenants that have one of their own.
+struct Files(Arc<Shards>);
+
+#[async_trait]
+impl tenants::Homes for Files {
+    async fn prepare(&self, tenant: TenantId, isolation: Isolation) -> Result<(), Problem> {
+        match isolation {
+            Isolation::Pooled => Ok(()),
+            Isolation::Dedicated => self.0.dedicate(&Space::of(Scope::Tenant(tenant))).await.map_err(store::problem),
+        }
+    }
+
+    async fn withdraw(&self, tenant: TenantId) -> Result<(), Problem> {
+        self.0.withdraw(&Space::of(Scope::Tenant(tenant))).await.map_err(store::problem)
+    }
+
+    async fn close(&self, scope: Scope) -> Result<(), Problem> {
+        self.0.close(&Space::of(scope)).await.map_err(store::problem)
+    }
 }
 
 pub(crate) fn lock(config: &Config) -> Result<File> {
@@ -74,8 +94,7 @@ impl Parts {
         let wrapped = SqliteKeys::open(&config.data.join("keys.sqlite"));
         let wrapped =
             wrapped.map_err(|error| anyhow::Error::new(Failure::Keys).context(format!("keys.sqlite: {error}")))?;
-        let engine = SqliteEngine::open(&config.data.join("store.sqlite"));
-        let engine = Arc::new(engine.map_err(|error| match error {
+        let shards = Arc::new(Shards::open(&config.data).map_err(|error| match error {
             StoreError::Corrupt(_) => anyhow::Error::new(Failure::Data).context(error.to_string()),
             other => anyhow::Error::new(other).context("the store"),
         })?);
@@ -85,11 +104,13 @@ impl Parts {
         let parts = Self {
             keys: Keys::new(keyring, Arc::new(wrapped), Arc::clone(&ambient.entropy)),
             ambient,
-            engine: engine.clone(),
-            upkeep: engine.clone(),
-            queue: Queue::InTheCommit,
-            appended: engine.appended(),
-            log: engine,
+            engine: shards.clone(),
+            upkeep: shards.clone(),
+            outbox: shards.clone(),
+            waiting: shards.waiting(),
+            appended: shards.log().appended(),
+            log: shards.log(),
+            homes: Arc::new(Files(shards)),
             facts: Arc::new(facts),
             mail: mail::carrier(config)?,
             control: Arc::new(Challenger::new(&config.tenants)),

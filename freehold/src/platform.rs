@@ -10,14 +10,10 @@ use facts::Facts;
 use gateway::{Gateway, Ground, Metrics};
 use kernel::{Calls, Catalogue, Context, Problem, Scope};
 use mesh::Registry;
-use store::{Store, Upkeep};
+use store::{Outbox, Store, Upkeep};
 use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 
-use crate::{
-    backup,
-    config::Config,
-    parts::{Parts, Queue},
-};
+use crate::{backup, config::Config, parts::Parts};
 
 /// All that runs.
 pub struct Platform {
@@ -27,7 +23,8 @@ pub struct Platform {
     metrics: Arc<Metrics>,
     upkeep: Arc<dyn Upkeep>,
     log: Arc<dyn Log>,
-    queue: Queue,
+    outbox: Arc<dyn Outbox>,
+    waiting: Arc<Notify>,
     appended: Arc<Notify>,
     store: Store,
     services: Services,
@@ -44,6 +41,7 @@ pub struct Following {
 
 /// What is kept outside the aggregate store.
 struct Remains {
+    homes: Arc<dyn tenants::Homes>,
     log: Arc<dyn Log>,
     facts: Arc<dyn Facts>,
 }
@@ -51,11 +49,12 @@ struct Remains {
 #[async_trait]
 impl tenants::Remains for Remains {
     fn parts(&self) -> &[&'static str] {
-        &["log", "facts"]
+        &["file", "log", "facts"]
     }
 
     async fn erase(&self, part: &str, scope: Scope) -> Result<(), Problem> {
         match part {
+            "file" => self.homes.close(scope).await,
             "log" => self.log.erase(scope).await.map_err(Problem::internal),
             "facts" => self.facts.erase(scope).await.map_err(Problem::internal),
             unknown => Err(Problem::internal(format!("nothing is kept in {unknown}"))),
@@ -76,9 +75,11 @@ fn contexts(
         host: config.host.clone(),
         port: config.port(),
         trial_days: config.tenants.trial_days,
+        isolation: config.tenants.isolation,
     };
-    let remains = Arc::new(Remains { log: Arc::clone(&parts.log), facts: Arc::clone(&parts.facts) });
-    let ports = tenants::Ports { remains, control: Arc::clone(&parts.control) };
+    let (homes, log, facts) = (Arc::clone(&parts.homes), Arc::clone(&parts.log), Arc::clone(&parts.facts));
+    let remains = Arc::new(Remains { homes: Arc::clone(&homes), log, facts });
+    let ports = tenants::Ports { remains, control: Arc::clone(&parts.control), homes };
     let settings = identity::Settings {
         scheme: config.scheme.clone(),
         host: config.host.clone(),
@@ -184,7 +185,8 @@ impl Platform {
             metrics,
             upkeep: parts.upkeep,
             log: parts.log,
-            queue: parts.queue,
+            outbox: parts.outbox,
+            waiting: parts.waiting,
             appended: parts.appended,
             store,
             services,
@@ -198,13 +200,13 @@ impl Platform {
     pub async fn follow(&self) -> Result<Following> {
         let (keys, services) = (self.store.keys(), &self.services);
         let timers = Arc::new(Timers::new(Arc::clone(&self.contexts), Arc::clone(&self.upkeep), services.clone()));
-        self.operations.begin(&self.contexts, Arc::clone(&timers), keys, services).await?;
-        let mut tasks = JoinSet::new();
-        if let Queue::Outbox(outbox) = &self.queue {
-            let (outbox, log, appended) = (Arc::clone(outbox), Arc::clone(&self.log), Arc::clone(&self.appended));
-            let holder = services.cx("relay", Scope::Platform).trace().to_string();
-            tasks.spawn(Relay::new(outbox, log, holder, appended).follow());
-        }
+        let (outbox, log, appended) = (Arc::clone(&self.outbox), Arc::clone(&self.log), Arc::clone(&self.appended));
+        let holder = services.cx("relay", Scope::Platform).trace().to_string();
+        let relay = Arc::new(Relay::new(outbox, log, holder, appended));
+        let ways = (Arc::clone(&timers), Arc::clone(&relay));
+        self.operations.begin(&self.contexts, ways, keys, services).await?;
+        let (mut tasks, waiting) = (JoinSet::new(), Arc::clone(&self.waiting));
+        tasks.spawn(async move { relay.follow(&waiting).await });
         for context in self.contexts.iter().filter(|context| !context.reactions.is_empty()) {
             let (log, appended) = (Arc::clone(&self.log), Arc::clone(&self.appended));
             tasks.spawn(Reactions::of(context, log, keys.clone(), services.clone(), appended).follow());

@@ -35,8 +35,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cache::Turns;
+use contracts::tenants::Isolation;
 use events::Services;
-use kernel::{Aggregate, Cx, Happened, Problem, Scope};
+use kernel::{Aggregate, Cx, Happened, Problem, Scope, TenantId};
 use store::{Loaded, Store};
 
 use branding::Brands;
@@ -60,6 +61,43 @@ pub trait Remains: Send + Sync + 'static {
     async fn erase(&self, part: &str, scope: Scope) -> Result<(), Problem>;
 }
 
+/// Where the aggregates of tenants are kept.
+#[async_trait]
+pub trait Homes: Send + Sync + 'static {
+    /// Prepares the place of a new tenant. Durable when this returns, and nothing is stored for the tenant before.
+    /// Repeatable.
+    async fn prepare(&self, tenant: TenantId, isolation: Isolation) -> Result<(), Problem>;
+
+    /// Takes that back for a tenant that came to nothing. Repeatable.
+    async fn withdraw(&self, tenant: TenantId) -> Result<(), Problem>;
+
+    /// Gives up, for good, the place of a scope that was erased. Repeatable.
+    async fn close(&self, scope: Scope) -> Result<(), Problem>;
+}
+
+/// One store for all: no tenant can have a place of its own.
+pub struct OnePlace;
+
+#[async_trait]
+impl Homes for OnePlace {
+    async fn prepare(&self, _: TenantId, isolation: Isolation) -> Result<(), Problem> {
+        match isolation {
+            Isolation::Pooled => Ok(()),
+            Isolation::Dedicated => {
+                Err(Problem::invalid_field("/isolation", "expected `pooled`: there is one store for all"))
+            }
+        }
+    }
+
+    async fn withdraw(&self, _: TenantId) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    async fn close(&self, _: Scope) -> Result<(), Problem> {
+        Ok(())
+    }
+}
+
 /// How the installation is reached, and what a sign-up begins with.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -71,6 +109,8 @@ pub struct Settings {
     pub port: Option<u16>,
     /// How many days a tenant that signed up is on trial; 0 for not at all.
     pub trial_days: u16,
+    /// How the data of a tenant is kept apart, where an operator does not say otherwise.
+    pub isolation: Isolation,
 }
 
 impl Settings {
@@ -87,6 +127,8 @@ pub struct Ports {
     pub remains: Arc<dyn Remains>,
     /// Looks at domains.
     pub control: Arc<dyn Control>,
+    /// Where their aggregates are kept.
+    pub homes: Arc<dyn Homes>,
 }
 
 /// The context.
@@ -95,6 +137,7 @@ pub(crate) struct Tenants {
     pub(crate) services: Services,
     pub(crate) remains: Arc<dyn Remains>,
     pub(crate) control: Arc<dyn Control>,
+    pub(crate) homes: Arc<dyn Homes>,
     pub(crate) settings: Settings,
     pub(crate) flags: Flags,
     pub(crate) turns: Turns<(Scope, String)>,
@@ -104,9 +147,9 @@ pub(crate) struct Tenants {
 
 impl Tenants {
     fn new(store: Store, services: Services, ports: Ports, settings: Settings) -> Self {
-        let Ports { remains, control } = ports;
+        let Ports { remains, control, homes } = ports;
         let (flags, turns, slices, brands) = (Flags::new(), Turns::new(10_000), Slices::new(), branding::brands());
-        Self { store, services, remains, control, settings, flags, turns, slices, brands }
+        Self { store, services, remains, control, homes, settings, flags, turns, slices, brands }
     }
 
     /// The context's own service in the platform's scope, in the course of what happens in a tenant's.

@@ -1,6 +1,6 @@
 //! What changes where a tenant is in its life.
 
-use contracts::tenants::{ActivateTenant, ConfirmProvisioned, PROVISIONERS, TenantView};
+use contracts::tenants::{ActivateTenant, ConfirmProvisioned, Isolation, PROVISIONERS, TenantView};
 use kernel::{
     Cx, Granted, Handle, Problem, TenantId,
     text::{DisplayName, EmailAddress, Note, Slug},
@@ -10,9 +10,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Tenants, permissions as may,
+    Settings, Tenants, permissions as may,
     provisioning::Provisioning,
-    tenant::{LONGEST_TRIAL, Tenant},
+    tenant::{Beginning, LONGEST_TRIAL, Tenant},
 };
 
 /// Founds a tenant for one's own company. Its owner gets a link by mail to confirm the address and choose a password.
@@ -34,7 +34,8 @@ use_case!(SignUp => TenantView, "tenants.sign_up", Platform, may::SIGN_UP);
 impl Handle<SignUp> for Tenants {
     async fn handle(&self, it: SignUp, cx: Granted<SignUp>) -> Result<TenantView, Problem> {
         let owner = (cx.new_id(), it.email, it.name);
-        self.found((it.slug, it.company), owner, self.settings.trial_days, &cx).await
+        let Settings { trial_days, isolation, .. } = self.settings;
+        self.found((it.slug, it.company), owner, Beginning { trial_days, isolation }, &cx).await
     }
 }
 
@@ -53,6 +54,9 @@ pub(crate) struct ProvisionTenant {
     /// How long it is on trial, in days; 0 for not at all. As after a sign-up where nothing is said.
     #[schemars(range(max = 366))]
     trial_days: Option<u16>,
+    /// How its data is kept apart from that of the others; it cannot be changed later. As after a sign-up where nothing
+    /// is said.
+    isolation: Option<Isolation>,
 }
 
 use_case!(ProvisionTenant => TenantView, "tenants.provision", Platform, may::PROVISION);
@@ -64,7 +68,8 @@ impl Handle<ProvisionTenant> for Tenants {
             return Err(Problem::invalid_field("/trial_days", "expected at most 366"));
         }
         let owner = (cx.new_id(), it.email, it.name);
-        self.found((it.slug, it.company), owner, trial_days, &cx).await
+        let isolation = it.isolation.unwrap_or(self.settings.isolation);
+        self.found((it.slug, it.company), owner, Beginning { trial_days, isolation }, &cx).await
     }
 }
 
@@ -73,12 +78,19 @@ impl Tenants {
         &self,
         names: (Slug, DisplayName),
         owner: (kernel::UserId, EmailAddress, DisplayName),
-        trial_days: u16,
+        beginning: Beginning,
         cx: &Cx,
     ) -> Result<TenantView, Problem> {
-        let (tenant, provisioned) = Tenant::provision(cx.new_id(), names, owner, trial_days, cx.now());
-        let stored = self.store.at(cx).create(tenant, provisioned).await?;
-        Ok(self.view(&stored))
+        let (tenant, provisioned) = Tenant::provision(cx.new_id(), names, owner, beginning, cx.now());
+        let id = tenant.id;
+        // First: once the tenant is there, anyone can ask at its address, and contexts set it up side by side.
+        self.homes.prepare(id, beginning.isolation).await?;
+        match self.store.at(cx).create(tenant, provisioned).await {
+            Ok(stored) => Ok(self.view(&stored)),
+            Err(taken) if taken.code() == "already_taken" => self.homes.withdraw(id).await.and(Err(taken)),
+            // It may have been stored.
+            Err(other) => Err(other),
+        }
     }
 }
 

@@ -24,6 +24,7 @@ impl Tenants {
             status: it.status(),
             reason: it.reason().map(str::to_owned),
             trial_ends: it.trial_ends(),
+            isolation: it.isolation(),
             origin: self.settings.origin(it.slug.as_str()),
             alias: false,
         }

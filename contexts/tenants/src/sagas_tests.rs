@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
+use contracts::tenants::Isolation;
 use events::Services;
 use kernel::{
     Caller, Catalogue, DefaultRole, Id, Timestamp, cx::Ambient, entropy::SystemEntropy, text::Key, time::ManualClock,
@@ -15,8 +16,9 @@ use store::{Store, model::ModelEngine};
 
 use super::*;
 use crate::{
-    Challenge, Control, PERMISSIONS, Ports, Remains, Settings,
+    Challenge, Control, OnePlace, PERMISSIONS, Ports, Remains, Settings,
     feature::{Choice, Definition, Feature, Form, Own},
+    tenant::Beginning,
 };
 
 /// Removes what it is told to, and then dies once, at the given call, before anybody learns that it was done.
@@ -60,8 +62,10 @@ async fn erased_with_a_death_at(dies_at: usize) -> Vec<String> {
     let catalogue = Arc::new(Catalogue::new(PERMISSIONS.iter().copied()));
     let services = Services::new(Arc::clone(&catalogue), ambient.clone());
     let remains = Arc::new(Dying { calls: AtomicUsize::new(0), dies_at, removed: Mutex::default() });
-    let ports = Ports { remains: remains.clone(), control: Arc::new(Nowhere) };
-    let settings = Settings { scheme: "http".to_owned(), host: "localhost".to_owned(), port: None, trial_days: 0 };
+    let ports = Ports { remains: remains.clone(), control: Arc::new(Nowhere), homes: Arc::new(OnePlace) };
+    let isolation = Isolation::Pooled;
+    let (scheme, host) = ("http".to_owned(), "localhost".to_owned());
+    let settings = Settings { scheme, host, port: None, trial_days: 0, isolation };
     let it = Tenants::new(store, services.clone(), ports, settings);
 
     let (tenant, owner) = (id(1), id(2));
@@ -69,7 +73,8 @@ async fn erased_with_a_death_at(dies_at: usize) -> Vec<String> {
     let inside = platform.within(tenant).unwrap();
     let names = ("acme".parse().unwrap(), "Acme".parse().unwrap());
     let person = (owner, "ada@example.com".parse().unwrap(), "Ada".parse().unwrap());
-    let (company, asked) = Tenant::provision(tenant, names, person, 0, Timestamp::UNIX_EPOCH);
+    let (company, asked) =
+        Tenant::provision(tenant, names, person, Beginning { trial_days: 0, isolation }, Timestamp::UNIX_EPOCH);
     it.store.at(&platform).create(company, asked.clone()).await.unwrap();
     it.provisioning_begins(asked, platform.repeatable("provisioned")).await.unwrap();
     let key: Key = "search".parse().unwrap();

@@ -1,8 +1,8 @@
 //! A tenant: a company that uses the product.
 
 use contracts::tenants::{
-    TenantActivated, TenantArchived, TenantErasureRequested, TenantProvisioned, TenantRestored, TenantResumed,
-    TenantStatus, TenantSuspended,
+    Isolation, TenantActivated, TenantArchived, TenantErasureRequested, TenantProvisioned, TenantRestored,
+    TenantResumed, TenantStatus, TenantSuspended,
 };
 use kernel::{
     Aggregate, AnyEvent, Claim, Happened, Personal, Problem, ProblemKind, ScopeKind, TenantId, Term, Timestamp, UserId,
@@ -39,6 +39,7 @@ pub(crate) struct Tenant {
     pub(crate) name: DisplayName,
     owner: UserId,
     stage: Stage,
+    isolation: Isolation,
     trial_days: u16,
     trial_ends: Option<Timestamp>,
     suspended: Option<Suspension>,
@@ -47,6 +48,13 @@ pub(crate) struct Tenant {
     /// Nobody ever got in, so the slug may go to someone else.
     slug_freed: bool,
     since: Timestamp,
+}
+
+/// What a tenant begins with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Beginning {
+    pub(crate) trial_days: u16,
+    pub(crate) isolation: Isolation,
 }
 
 /// What a rule says when all is already as it was asked for.
@@ -59,7 +67,7 @@ impl Tenant {
         id: TenantId,
         (slug, name): (Slug, DisplayName),
         owner: (UserId, EmailAddress, DisplayName),
-        trial_days: u16,
+        Beginning { trial_days, isolation }: Beginning,
         now: Timestamp,
     ) -> (Self, TenantProvisioned) {
         let (owner, owner_email, owner_name) = owner;
@@ -77,6 +85,7 @@ impl Tenant {
             name,
             owner,
             stage: Stage::Provisioning,
+            isolation,
             trial_days: trial_days.min(LONGEST_TRIAL),
             trial_ends: None,
             suspended: None,
@@ -89,6 +98,10 @@ impl Tenant {
 
     pub(crate) fn owner_id(&self) -> UserId {
         self.owner
+    }
+
+    pub(crate) fn isolation(&self) -> Isolation {
+        self.isolation
     }
 
     pub(crate) fn status(&self) -> TenantStatus {
@@ -235,7 +248,7 @@ impl Aggregate for Tenant {
     type Id = TenantId;
     const KIND: &'static str = "tenants.tenant";
     const SCOPE: ScopeKind = ScopeKind::Platform;
-    const VERSION: u16 = 2;
+    const VERSION: u16 = 3;
 
     fn id(&self) -> TenantId {
         self.id
@@ -254,11 +267,10 @@ impl Aggregate for Tenant {
         terms
     }
 
-    /// The first version had one status, and no trials.
+    /// The first version had one status, and no trials; the second knew one way to keep data.
     fn upcast(version: u16, mut body: Value) -> Value {
-        if version == 1
-            && let Some(fields) = body.as_object_mut()
-        {
+        let Some(fields) = body.as_object_mut() else { return body };
+        if version == 1 {
             let status = fields.remove("status");
             let reason = fields.remove("reason").filter(|it| !it.is_null());
             let erased = status == Some(json!("erased"));
@@ -269,6 +281,7 @@ impl Aggregate for Tenant {
                 fields.insert("suspended".to_owned(), json!({ "reason": reason, "by_trial": false }));
             }
         }
+        fields.insert("isolation".to_owned(), json!(Isolation::Pooled));
         body
     }
 }
@@ -283,7 +296,8 @@ mod tests {
         let id = |bits| uuid::Uuid::from_u128(bits);
         let owner = (Id::from_uuid(id(2)), "ada@example.com".parse().unwrap(), "Ada".parse().unwrap());
         let names = ("acme".parse().unwrap(), "Acme".parse().unwrap());
-        Tenant::provision(Id::from_uuid(id(1)), names, owner, trial_days, Timestamp::UNIX_EPOCH).0
+        let beginning = Beginning { trial_days, isolation: Isolation::Dedicated };
+        Tenant::provision(Id::from_uuid(id(1)), names, owner, beginning, Timestamp::UNIX_EPOCH).0
     }
 
     fn note() -> Note {
@@ -381,10 +395,14 @@ mod tests {
     }
 
     #[test]
-    fn the_first_version_is_still_read() {
+    fn former_versions_are_still_read() {
         let body = json!({ "id": "ten_00000000000000000000000001", "slug": "acme", "name": "Acme", "status": "suspended",
             "owner": "usr_00000000000000000000000002", "reason": "unpaid", "since": "1970-01-01T00:00:00Z" });
         let it: Tenant = serde_json::from_value(Tenant::upcast(1, body)).unwrap();
-        assert_eq!((it.status(), it.reason()), (Suspended, Some("unpaid")));
+        assert_eq!((it.status(), it.reason(), it.isolation()), (Suspended, Some("unpaid"), Isolation::Pooled));
+        let mut body = serde_json::to_value(in_state(Trial)).unwrap();
+        assert_eq!(body.as_object_mut().unwrap().remove("isolation"), Some(json!("dedicated")));
+        let it: Tenant = serde_json::from_value(Tenant::upcast(2, body)).unwrap();
+        assert_eq!((it.status(), it.isolation()), (Trial, Isolation::Pooled));
     }
 }

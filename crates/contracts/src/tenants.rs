@@ -46,6 +46,17 @@ impl TenantStatus {
     }
 }
 
+/// How a tenant's data is kept apart from that of the others. Keys are its own either way. Fixed when it is provisioned.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// In a store with others, apart by the first part of each key.
+    #[default]
+    Pooled,
+    /// In a file of its own.
+    Dedicated,
+}
+
 /// A tenant as other contexts and operators see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TenantView {
@@ -64,6 +75,8 @@ pub struct TenantView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub trial_ends: Option<Timestamp>,
+    /// How its data is kept apart from that of the others.
+    pub isolation: Isolation,
     /// Its canonical origin, fixed when it was provisioned: sign-in always happens there.
     pub origin: String,
     /// Whether it was found by a custom domain, which is an alias: sign-in leads to the canonical origin.

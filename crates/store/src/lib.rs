@@ -16,4 +16,4 @@ pub use port::{
     Base, Change, ClaimKey, Commit, CommitId, Core, CoreKey, DueTimer, Engine, Epoch, Hit, Kind, Outbox, OutboxEvent,
     Outcome, Scan, Space, StoreError, TermKey, TimerKey, Upkeep, Write,
 };
-pub use typed::{Listed, Loaded, Page, Scoped, Store};
+pub use typed::{Listed, Loaded, Page, Scoped, Store, problem};

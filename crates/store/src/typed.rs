@@ -116,7 +116,8 @@ fn noun<A: Aggregate>() -> &'static str {
     A::KIND.rsplit('.').next().unwrap_or(A::KIND)
 }
 
-fn problem(error: StoreError) -> Problem {
+/// What a caller is told of a store that did not do it.
+pub fn problem(error: StoreError) -> Problem {
     match error {
         StoreError::Conflict => {
             Problem::new(ProblemKind::Conflict, "changed_meanwhile", "someone else changed this at the same time")
