@@ -52,6 +52,15 @@ enum Command {
     Describe,
 }
 
+/// As many open files as the system grants: connections need them, and tenants with files of their own.
+fn raise_open_files() {
+    let mut limits = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limits.current = limits.maximum;
+    if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Nofile, limits) {
+        eprintln!("warning: the limit of open files stays as it is: {error}");
+    }
+}
+
 /// The program.
 #[must_use]
 pub struct App(());
@@ -69,6 +78,7 @@ impl App {
             eprintln!("error: a TLS provider was installed before");
             return ExitCode::FAILURE;
         }
+        raise_open_files();
         let arguments = Arguments::parse();
         let outcome =
             Config::load(&arguments.overrides).map_err(anyhow::Error::from).and_then(|config| {

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use site::{Person, Site, mailpit, preference, until};
 
 const WRITERS: u64 = 6;
-const ROUNDS: u64 = 50;
 
 /// Counts up its own preference until the process dies; tells the last value that was acknowledged.
 async fn write(person: Person<'_>, writer: u64, from: u64, acknowledged: &AtomicU64) -> u64 {
@@ -30,17 +29,26 @@ async fn write(person: Person<'_>, writer: u64, from: u64, acknowledged: &Atomic
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_survives_kill_9() {
+    survives("pooled", 50).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_in_a_file_of_its_own_survives_kill_9() {
+    survives("dedicated", 20).await;
+}
+
+async fn survives(isolation: &str, rounds: u64) {
     let Some(mail) = mailpit() else { return };
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let mut site = Site::start(&data, None, mail).await;
+    let mut site = Site::start_with(&data, None, mail, &[("FREEHOLD_TENANTS__ISOLATION", isolation)]).await;
     let email = site::unique("crash");
     let asked = json!({ "company": "Acme", "slug": "acme", "name": "Ada", "email": email });
     site.visitor("localhost").does("POST", "/v1/sign-up", asked).await;
     let link = site.link_for(&email).await;
     let cookie = site.visitor("acme.localhost").follows(&link, "correct horse battery").await.credential();
     let mut values = vec![0; usize::try_from(WRITERS).unwrap()];
-    for round in 1..=ROUNDS {
+    for round in 1..=rounds {
         let acknowledged = AtomicU64::new(0);
         let owner = site.visitor("acme.localhost").with_cookie(&cookie);
         let writers = (0..).zip(&values).map(|(writer, from)| write(owner.clone(), writer, *from, &acknowledged));

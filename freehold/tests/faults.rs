@@ -36,7 +36,12 @@ fn layer() -> &'static Path {
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
     }
 }
 
@@ -58,13 +63,27 @@ async fn counted(person: &Person<'_>) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_survives_a_power_cut() {
+    survives_power_cuts("pooled").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_in_a_file_of_its_own_survives_a_power_cut() {
+    survives_power_cuts("dedicated").await;
+}
+
+async fn survives_power_cuts(isolation: &str) {
     let Some(mail) = mailpit() else { return };
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let (mut data, mut shadow) = (at("data-0"), at("shadow-0"));
-    fs::create_dir_all(&shadow).unwrap();
+    fs::create_dir_all(shadow.join("tenants")).unwrap();
     let start = async |data: &Path, shadow: &Path, port| {
-        let layered = [("LD_PRELOAD", layer()), ("FAULT_DATA", data), ("FAULT_SHADOW", shadow)];
+        let layered = [
+            ("LD_PRELOAD", layer()),
+            ("FAULT_DATA", data),
+            ("FAULT_SHADOW", shadow),
+            ("FREEHOLD_TENANTS__ISOLATION", Path::new(isolation)),
+        ];
         Site::start_with(data, port, mail, &layered).await
     };
     let mut site = start(&data, &shadow, None).await;
@@ -105,10 +124,21 @@ async fn what_was_acknowledged_survives_a_power_cut() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_refuses_writes_and_loses_nothing() {
+    for isolation in ["pooled", "dedicated"] {
+        full_disk(isolation).await;
+    }
+}
+
+async fn full_disk(isolation: &str) {
     let Some(mail) = mailpit() else { return };
     let folder = tempfile::tempdir().unwrap();
     let (data, full) = (folder.path().join("data"), folder.path().join("full"));
-    let layered = [("LD_PRELOAD", layer()), ("FAULT_DATA", data.as_path()), ("FAULT_FULL", &full)];
+    let layered = [
+        ("LD_PRELOAD", layer()),
+        ("FAULT_DATA", data.as_path()),
+        ("FAULT_FULL", &full),
+        ("FREEHOLD_TENANTS__ISOLATION", Path::new(isolation)),
+    ];
     let site = Site::start_with(&data, None, mail, &layered).await;
     let (_, owner) = site.company("acme", "Ada", &unique("full")).await;
     owner.does("PUT", "/v1/me/preferences/count", json!({ "value": 1 })).await;

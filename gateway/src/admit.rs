@@ -164,6 +164,11 @@ impl Gateway {
     }
 }
 
+/// Whether nothing was found out, rather than that a credential is not good.
+fn is_fault(problem: &Problem) -> bool {
+    matches!(problem.kind(), ProblemKind::Unavailable | ProblemKind::Internal)
+}
+
 /// Whether people may come in to a tenant.
 fn standing(tenant: &TenantView) -> Result<(), Problem> {
     let why = || tenant.reason.as_deref().unwrap_or("no reason was given");
@@ -215,7 +220,8 @@ impl Edge for Gateway {
             Some(credential) => match self.shown(scope, credential.text(), &visit).await {
                 Ok(shown) => Some(shown),
                 // A cookie is sent by itself: one that ended leaves a visitor, who can still reach the sign-in page.
-                Err(_) if matches!(credential, Credential::Cookie(_)) => None,
+                // A store that does not answer signs nobody out.
+                Err(problem) if matches!(credential, Credential::Cookie(_)) && !is_fault(&problem) => None,
                 Err(problem) => return Err(problem),
             },
         };

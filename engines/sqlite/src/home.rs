@@ -2,6 +2,8 @@
 
 use std::{
     fs,
+    io::ErrorKind,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -115,6 +117,9 @@ fn open(
     if state == State::Made && !file.exists() {
         return Err(StoreError::Corrupt(format!("{} is missing", file.display())));
     }
+    if state == State::Planned {
+        room_for(file)?;
+    }
     if !sound {
         schema::sound(file)?;
     }
@@ -126,17 +131,31 @@ fn open(
         return Err(StoreError::Corrupt(format!("{} is the file of another scope or time", file.display())));
     }
     if state == State::Planned {
-        synced(file)?;
+        synced(file.parent().unwrap_or(Path::new(".")))?;
     }
     SqliteEngine::of(file, db, (READERS, Cache::Small), Telling::Outbox(known))
 }
 
-/// The folder's entry of a new file is on the disk.
-fn synced(file: &Path) -> Result<(), StoreError> {
+fn failed(at: &Path) -> impl Fn(std::io::Error) -> StoreError + '_ {
+    |error| match error.kind() {
+        ErrorKind::StorageFull => StoreError::Full(format!("{}: {error}", at.display())),
+        _ => StoreError::Unavailable(format!("{}: {error}", at.display())),
+    }
+}
+
+/// What is entered in a folder is on the disk.
+fn synced(folder: &Path) -> Result<(), StoreError> {
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed(folder))
+}
+
+/// The folder of a file, for its owner alone, and itself on the disk.
+fn room_for(file: &Path) -> Result<(), StoreError> {
     let folder = file.parent().unwrap_or(Path::new("."));
-    fs::File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|error| StoreError::Unavailable(format!("{}: {error}", folder.display())))
+    if !folder.exists() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed(folder))?;
+        synced(folder.parent().unwrap_or(Path::new(".")))?;
+    }
+    Ok(())
 }
 
 impl Opened {
@@ -150,11 +169,13 @@ impl Opened {
 
 /// Removes all files of all lives of a scope. Repeatable; whatever a crash leaves, the next call removes.
 pub(crate) fn remove(folder: &Path, space: &Space) -> Result<(), StoreError> {
-    let failed = |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", folder.display()));
+    if !folder.exists() {
+        return Ok(());
+    }
     let own = format!("{}.", space.as_str());
     let mut files: Vec<PathBuf> = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
+    for entry in fs::read_dir(folder).map_err(failed(folder))? {
+        let entry = entry.map_err(failed(folder))?;
         if entry.file_name().to_string_lossy().starts_with(&own) {
             files.push(entry.path());
         }
@@ -163,9 +184,9 @@ pub(crate) fn remove(folder: &Path, space: &Space) -> Result<(), StoreError> {
     files.sort_by_key(|file| std::cmp::Reverse(file.as_os_str().len()));
     for file in files {
         match fs::remove_file(&file) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(&file)(error)),
             _ => {}
         }
     }
-    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+    synced(folder)
 }

@@ -3,7 +3,6 @@
 
 use std::{
     collections::HashMap,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
@@ -84,9 +83,6 @@ impl Shards {
 
     fn bounded(data: &Path, most: usize) -> Result<Self, StoreError> {
         let folder = data.join(HOMES);
-        let made = std::fs::create_dir_all(&folder)
-            .and_then(|()| std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)));
-        made.map_err(|error| StoreError::Unavailable(format!("{}: {error}", folder.display())))?;
         let common = Arc::new(SqliteEngine::open(&data.join(STORE))?);
         let (relay, known) = (Arc::new(Notify::new()), common.reads.one(placement::all)?);
         let home = |(space, placement): (Space, _)| (space.clone(), Arc::new(Home::new(space, placement, &relay)));
