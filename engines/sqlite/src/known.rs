@@ -6,6 +6,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering},
 };
 
+use kernel::Timestamp;
 use store::{Commit, Core, TimerKey, Write, port::outbox_partition};
 use tokio::sync::Notify;
 
@@ -30,7 +31,7 @@ impl Added {
         let forgotten = commit.at.as_microsecond().saturating_add(remembered);
         let forgotten = if commit.id.remember.is_zero() { NEVER } else { forgotten };
         let (due, ends) = match &commit.write {
-            Write::Put { timers, expires, .. } => (first(timers), expires.map_or(NEVER, |it| it.as_microsecond())),
+            Write::Put { timers, expires, .. } => (first(timers), expires.map_or(NEVER, Timestamp::as_microsecond)),
             Write::Delete => (NEVER, NEVER),
         };
         let waiting = if commit.events.is_empty() { 0 } else { bit(outbox_partition(&commit.key)) };
@@ -38,7 +39,7 @@ impl Added {
     }
 
     pub(crate) fn by_import(core: &Core) -> Self {
-        let ends = core.expires.map_or(NEVER, |it| it.as_microsecond());
+        let ends = core.expires.map_or(NEVER, Timestamp::as_microsecond);
         Self { due: first(&core.timers), ends, waiting: 0 }
     }
 }
