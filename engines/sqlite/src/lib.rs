@@ -12,6 +12,7 @@ mod outbox;
 mod placement;
 mod reads;
 mod relayed;
+mod routed;
 mod rows;
 mod schema;
 mod shards;
