@@ -255,7 +255,7 @@ impl Platform {
     /// Begins the erasure of a person anew, if their tenant is there; the saga does the rest, their seat included.
     async fn erase_person_again(&self, tenant: TenantId, user: UserId, cx: &Cx) -> Result<()> {
         let gone = |problem: &Problem| matches!(problem.kind(), ProblemKind::NotFound | ProblemKind::Gone);
-        match self.calls.ask("tenants.read", serde_json::json!({ "tenant": tenant }), cx).await {
+        match self.calls.ask("tenants.resolve", serde_json::json!({ "name": tenant }), cx).await {
             Ok(_) => {}
             // Younger than the backup.
             Err(problem) if gone(&problem) => return Ok(()),
