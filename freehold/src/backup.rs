@@ -14,6 +14,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use kernel::{TenantId, UserId};
 use serde::{Deserialize, Serialize};
 use sqlite::{
     HOMES, STORE,
@@ -239,14 +240,30 @@ pub(crate) fn restore(config: &Config, asked: &Restore) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The scopes that a restore has to erase again; taken once, after which they are done.
-pub(crate) fn scopes_to_erase(config: &Config) -> Result<Vec<kernel::TenantId>> {
+/// What a restore has to erase again.
+#[derive(Default)]
+pub(crate) struct ToErase {
+    pub(crate) tenants: Vec<TenantId>,
+    pub(crate) people: Vec<(TenantId, UserId)>,
+}
+
+/// What a restore has to erase again, by the names of the keys that were destroyed.
+pub(crate) fn to_erase(config: &Config) -> Result<ToErase> {
     let list = config.data.join(ERASURES);
+    let mut all = ToErase::default();
     if !list.exists() {
-        return Ok(Vec::new());
+        return Ok(all);
     }
     let names: Vec<String> = serde_json::from_slice(&fs::read(&list)?).context("the list of erasures")?;
-    Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    for name in names {
+        match name.split_once('/').map(|(tenant, person)| (tenant.parse(), person.parse())) {
+            Some((Ok(tenant), Ok(person))) => all.people.push((tenant, person)),
+            Some(_) => {}
+            None => all.tenants.extend(name.parse::<TenantId>()),
+        }
+    }
+    all.people.retain(|(tenant, _)| !all.tenants.contains(tenant));
+    Ok(all)
 }
 
 /// Forgets the list of a restore, once all of it is done.

@@ -8,7 +8,7 @@ use axum::{Router, response::IntoResponse, routing::get};
 use events::{Housekeeping, Log, Reactions, Relay, Services, Timers, operations::Operations};
 use facts::Facts;
 use gateway::{Gateway, Ground, Metrics};
-use kernel::{Calls, Catalogue, Context, Problem, Scope};
+use kernel::{Calls, Catalogue, Context, Cx, Problem, ProblemKind, Scope, TenantId, UserId};
 use mesh::Registry;
 use store::{Outbox, Store, Upkeep};
 use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
@@ -244,15 +244,37 @@ impl Platform {
     /// What was erased since a backup is erased again once that backup was restored, before anyone is let in.
     pub(crate) async fn erase_again(&self, config: &Config) -> Result<()> {
         let cx = self.services.cx("restore", Scope::Platform);
-        for tenant in backup::scopes_to_erase(config)? {
+        let backup::ToErase { tenants, people } = backup::to_erase(config)?;
+        for tenant in tenants {
             match self.calls.ask("tenants.erase", serde_json::json!({ "tenant": tenant }), &cx).await {
                 Ok(_) => tracing::info!(%tenant, "erased again, as it was after the backup that was restored"),
                 // Erased in the backup already, or younger than it.
-                Err(known) if known.code() == "tenants.erased" || known.kind() == kernel::ProblemKind::NotFound => {}
+                Err(known) if known.code() == "tenants.erased" || known.kind() == ProblemKind::NotFound => {}
                 Err(problem) => bail!("the tenant {tenant} cannot be erased again: {problem:?}"),
             }
         }
+        for (tenant, user) in people {
+            self.erase_person_again(tenant, user, &cx).await?;
+        }
         backup::erased_again(config)
+    }
+
+    /// Begins the erasure of a person anew, if their tenant is there; the saga does the rest, their seat included.
+    async fn erase_person_again(&self, tenant: TenantId, user: UserId, cx: &Cx) -> Result<()> {
+        let gone = |problem: &Problem| matches!(problem.kind(), ProblemKind::NotFound | ProblemKind::Gone);
+        match self.calls.ask("tenants.resolve", serde_json::json!({ "name": tenant }), cx).await {
+            Ok(_) => {}
+            // Younger than the backup.
+            Err(problem) if gone(&problem) => return Ok(()),
+            Err(problem) => bail!("the tenant {tenant} cannot be read: {problem:?}"),
+        }
+        let asked = serde_json::json!({ "user": user });
+        match self.calls.ask("users.erase_again", asked, &cx.within(tenant)?).await {
+            Ok(_) => tracing::info!(%tenant, %user, "erased again, as it was after the backup that was restored"),
+            Err(problem) if gone(&problem) => {}
+            Err(problem) => bail!("{user} of the tenant {tenant} cannot be erased again: {problem:?}"),
+        }
+        Ok(())
     }
 
     pub(crate) async fn greet(&self, config: &Config) -> Result<()> {

@@ -53,6 +53,20 @@ async fn a_restored_backup_has_all_that_was_there_and_nothing_that_was_erased_si
     let (acme, _) = site.company("acme", "Ada Lovelace", &email).await;
     let (_, globex) = site.company("globex", "Grace Hopper", &unique("globex")).await;
 
+    let (guest_email, seats) = (unique("guest"), async |owner: &Person<'_>| {
+        owner.does("GET", "/v1/seats", Value::Null).await["used"].as_u64().unwrap()
+    });
+    let asked = json!({ "email": guest_email, "name": "Guest Member", "role": "member" });
+    let guest = globex.does("POST", "/v1/invitations", asked).await["user"].as_str().unwrap().to_owned();
+    let link = site.link_for(&guest_email).await;
+    site.visitor("globex.localhost").follows(&link, PASSWORD).await;
+    until("the guest's profile", async || {
+        let (status, _) = globex.send("GET", &format!("/v1/users/{guest}"), Value::Null).await;
+        (status == StatusCode::OK).then_some(())
+    })
+    .await;
+    assert_eq!(seats(&globex).await, 2);
+
     let (acknowledged, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let backup = async {
         until("writes under way", async || (acknowledged.load(Ordering::Relaxed) > 20).then_some(())).await;
@@ -77,6 +91,8 @@ async fn a_restored_backup_has_all_that_was_there_and_nothing_that_was_erased_si
         steps.iter().all(|step| step["done"].is_string()).then_some(())
     })
     .await;
+    globex.does("POST", &format!("/v1/users/{guest}/erase"), json!({ "confirm": guest_email })).await;
+    until("the end of a person's erasure", async || (seats(&globex).await == 1).then_some(())).await;
     let running = freehold(&data, &["restore", &at("backup"), "--keys", &at("keys"), "--replace"]);
     assert!(!running.status.success(), "nothing is restored below a running process");
     let (port, cookie) = (site.port, globex.credential());
@@ -104,9 +120,12 @@ async fn a_restored_backup_has_all_that_was_there_and_nothing_that_was_erased_si
     let (status, answer) = site.visitor("acme.localhost").send("GET", "/v1/me", Value::Null).await;
     assert_eq!((status, answer["code"].as_str()), (StatusCode::NOT_FOUND, Some("not_found")), "erased stays erased");
     globex.does("PUT", "/v1/me/preferences/count", json!({ "value": 1 })).await;
+    until("the seat of whoever was erased since", async || (seats(&globex).await == 1).then_some(())).await;
+    let erasure = globex.does("GET", &format!("/v1/erasures/{guest}"), Value::Null).await;
+    assert_eq!(erasure["stage"], "done", "{erasure}");
     drop(globex);
     drop(site);
-    for secret in [email.as_str(), "Ada Lovelace", PASSWORD] {
+    for secret in [email.as_str(), "Ada Lovelace", "Guest Member", PASSWORD] {
         assert_eq!(holds(&data, secret.as_bytes()), None, "{secret} stands in clear in what was restored");
     }
 }

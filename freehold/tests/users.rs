@@ -104,6 +104,53 @@ async fn export(ada: &Colleague<'_>, grace: &Colleague<'_>) {
     grace.browser.refused("GET", &format!("/v1/users/{}/export", ada.id), Value::Null, "permission_denied").await;
 }
 
+/// Of two who change the same, the second learns that it is not any more what they have read.
+async fn versions(ada: &Colleague<'_>, grace: &Colleague<'_>) {
+    let path = format!("/v1/users/{}", grace.id);
+    let send = async |by: &Colleague<'_>, method: &str, path: &str, tag: Option<&str>, body: Value| {
+        let request = by.browser.request(method, path);
+        let request = tag.map_or_else(|| by.browser.request(method, path), |tag| request.header("if-match", tag));
+        let request = if body.is_null() { request } else { request.json(&body) };
+        let answer = request.send().await.unwrap();
+        let tag = answer.headers().get("etag").map(|tag| tag.to_str().unwrap().to_owned());
+        (answer.status(), tag, answer.json::<Value>().await.unwrap())
+    };
+    let (_, read, _) = send(ada, "GET", &path, None, Value::Null).await;
+    let (_, own, _) = send(grace, "GET", "/v1/me", None, Value::Null).await;
+    assert!(read.is_some() && read == own, "{read:?} {own:?}");
+    let (status, changed, _) = send(grace, "PATCH", "/v1/me", own.as_deref(), json!({ "name": "Grace M." })).await;
+    assert!(status == StatusCode::OK && changed.is_some() && changed != read);
+    let (status, _, refused) = send(ada, "PATCH", &path, read.as_deref(), json!({ "title": "Admiral" })).await;
+    assert_eq!((status, &refused["code"]), (StatusCode::PRECONDITION_FAILED, &json!("changed_since_read")));
+    assert_eq!(send(ada, "GET", &path, None, Value::Null).await.2["name"], "Grace M.", "and undoes nothing");
+    assert_eq!(send(ada, "PATCH", &path, changed.as_deref(), json!({ "title": "Admiral" })).await.0, StatusCode::OK);
+    assert_eq!(
+        send(ada, "PATCH", &path, None, json!({ "title": "Rear admiral" })).await.0,
+        StatusCode::OK,
+        "who names none"
+    );
+
+    let (_, made, role) = send(ada, "POST", "/v1/roles", None, json!({ "name": "Navy" })).await;
+    let role = format!("/v1/roles/{}", role["role"].as_str().unwrap());
+    assert_eq!(send(ada, "PUT", &role, made.as_deref(), json!({ "name": "Fleet" })).await.0, StatusCode::OK);
+    assert_eq!(send(ada, "DELETE", &role, made.as_deref(), Value::Null).await.0, StatusCode::PRECONDITION_FAILED);
+    assert_eq!(send(ada, "DELETE", &role, Some("*"), Value::Null).await.0, StatusCode::OK);
+    let (_, first, _) = send(ada, "PUT", "/v1/features/radar", None, json!({ "enabled": true })).await;
+    assert_eq!(
+        send(ada, "PUT", "/v1/features/radar", Some("\"9\""), json!({ "enabled": false })).await.0,
+        StatusCode::PRECONDITION_FAILED
+    );
+    assert_eq!(
+        send(ada, "PUT", "/v1/features/radar", first.as_deref(), json!({ "enabled": false })).await.0,
+        StatusCode::OK
+    );
+    assert_eq!(
+        send(ada, "POST", "/v1/invitations", Some("*"), json!({})).await.0,
+        StatusCode::BAD_REQUEST,
+        "not unheard"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_company_knows_its_people_as_they_and_it_let_each_other() {
     let Some(mail) = mailpit() else { return };
@@ -111,6 +158,7 @@ async fn a_company_knows_its_people_as_they_and_it_let_each_other() {
     let site = Site::start(&folder.path().join("data"), None, mail).await;
     let ada = founder(&site).await;
     let grace = invited(&ada, "Grace").await;
+    versions(&ada, &grace).await;
     fields(&ada, &grace).await;
     preferences(&ada, &grace).await;
     activity(&ada, &grace).await;

@@ -9,11 +9,19 @@ use serde_json::{Map, Value};
 
 use crate::question::Answer;
 
+/// What a formula begins with, in the wide forms too that some spreadsheets read alike.
+const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+/// What ends a cell for one spreadsheet or another, whatever this file says.
+const SEPARATORS: [char; 6] = ['"', ',', ';', '\t', '\r', '\n'];
+
 /// A cell. Spreadsheets run what begins like a formula; an apostrophe makes it text.
 fn cell(text: &str) -> String {
-    let text =
-        if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { format!("'{text}") } else { text.to_owned() };
-    if text.contains(['"', ',', '\r', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+    let text = if text.trim_start().starts_with(FORMULA) || text.starts_with(FORMULA) {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    };
+    if text.contains(SEPARATORS) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
 fn line(cells: impl IntoIterator<Item = String>) -> String {
@@ -106,8 +114,10 @@ mod tests {
         let expected = "bucket,group_1,group_2,group_3,value\r\n\
                         ,\"'=HYPERLINK(\"\"http://evil.example\"\",\"\"x\"\")\",\"a,b\",,-2.5\r\n";
         assert_eq!(sheet, expected);
-        for begins in ["+1", "-1", "@a", "\tx"] {
+        for begins in ["+1", "-1", "@a", " =1", "＝1"] {
             assert!(cell(begins).starts_with('\''), "{begins}");
         }
+        assert_eq!(cell("\tx"), "\"'\tx\"");
+        assert_eq!(cell("a;=1"), "\"a;=1\"", "where a semicolon separates, it begins no cell");
     }
 }

@@ -262,7 +262,7 @@ impl Analytics {
         if let Some(salt) = store.try_load::<Salt>(&day).await? {
             return Ok(salt.into_inner());
         }
-        let ends = cx.now().saturating_add(SALT).unwrap_or(Timestamp::MAX);
+        let ends = cx.real_now().saturating_add(SALT).unwrap_or(Timestamp::MAX);
         match store.create(Salt { day: day.clone(), bytes: cx.random(), ends }, ()).await {
             // Somebody else was faster: there is one salt a day.
             Err(problem) if problem.kind() == ProblemKind::Conflict => Ok(store.load::<Salt>(&day).await?.into_inner()),

@@ -214,7 +214,7 @@ pub(crate) struct GetClient {
 use_case!(
     GetClient => ClientView, "identity.clients.get", Tenant, may::CLIENT_UPDATE, Tell,
     |it| Resource::one("client", it.client)
-);
+; version of Client);
 
 impl Handle<GetClient> for Identity {
     async fn handle(&self, it: GetClient, cx: Granted<GetClient>) -> Result<ClientView, Problem> {
@@ -272,7 +272,7 @@ impl UpdateClient {
 use_case!(
     UpdateClient => ClientView, "identity.clients.update", Tenant, may::CLIENT_UPDATE,
     |it| Resource::one("client", it.client)
-);
+; version of Client);
 
 impl Handle<UpdateClient> for Identity {
     async fn handle(&self, it: UpdateClient, cx: Granted<UpdateClient>) -> Result<ClientView, Problem> {
@@ -299,7 +299,7 @@ pub(crate) struct DeleteClient {
 use_case!(
     DeleteClient => Done, "identity.clients.delete", Tenant, may::CLIENT_UPDATE,
     |it| Resource::one("client", it.client)
-);
+; version of Client);
 
 impl Handle<DeleteClient> for Identity {
     async fn handle(&self, it: DeleteClient, cx: Granted<DeleteClient>) -> Result<Done, Problem> {

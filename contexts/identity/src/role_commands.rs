@@ -200,7 +200,7 @@ pub(crate) struct CreateRole {
     permissions: BTreeSet<String>,
 }
 
-use_case!(CreateRole => RoleView, "identity.roles.create", Tenant, may::ROLES_UPDATE);
+use_case!(CreateRole => RoleView, "identity.roles.create", Tenant, may::ROLES_UPDATE; version of Role);
 
 /// Changes a role of the tenant's own: whoever holds it may do what it grants from now on.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -220,7 +220,7 @@ pub(crate) struct UpdateRole {
     permissions: BTreeSet<String>,
 }
 
-use_case!(UpdateRole => RoleView, "identity.roles.update", Tenant, may::ROLES_UPDATE, |it| kernel::Resource::one("role", it.role));
+use_case!(UpdateRole => RoleView, "identity.roles.update", Tenant, may::ROLES_UPDATE, |it| kernel::Resource::one("role", it.role); version of Role);
 
 /// Whether a role can be so, and its maker give it.
 fn check(role: &Role, access: &mut Access<'_>, giver: &kernel::Grants) -> Result<(), Problem> {
@@ -271,7 +271,7 @@ pub(crate) struct DeleteRole {
     role: RoleId,
 }
 
-use_case!(DeleteRole => Done, "identity.roles.delete", Tenant, may::ROLES_UPDATE, |it| kernel::Resource::one("role", it.role));
+use_case!(DeleteRole => Done, "identity.roles.delete", Tenant, may::ROLES_UPDATE, |it| kernel::Resource::one("role", it.role); version of Role);
 
 impl Handle<DeleteRole> for Identity {
     async fn handle(&self, it: DeleteRole, cx: Granted<DeleteRole>) -> Result<Done, Problem> {

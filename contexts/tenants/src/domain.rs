@@ -11,9 +11,10 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 const PATIENCE: Duration = Duration::from_hours(7 * 24);
 const FIRST_PAUSE: Duration = Duration::from_mins(1);
 const LONGEST_PAUSE: Duration = Duration::from_hours(6);
-/// A domain that was proven is looked at again after so long, and given up after so many failures.
+/// A domain that was proven is looked at again after so long, and given up when the proof was not seen for so long: names
+/// are sold, and what leads here need not be the tenant's any more.
 const AGAIN: Duration = Duration::from_hours(24);
-const FORGIVEN: u32 = 3;
+const LAPSES: Duration = Duration::from_hours(14 * 24);
 /// By hand, not more often than this.
 const AT_ONCE: Duration = Duration::from_secs(10);
 
@@ -111,6 +112,9 @@ pub(crate) struct Domain {
     pub(crate) problem: Option<String>,
     failures: u32,
     next: Option<Timestamp>,
+    /// When the proof was last seen.
+    #[serde(default)]
+    proven: Option<Timestamp>,
 }
 
 impl Domain {
@@ -118,7 +122,7 @@ impl Domain {
         let [token, proof] = secrets;
         let challenge = Challenge { name: name.to_string(), token, proof };
         let (state, next) = (DomainState::Pending, Some(now + FIRST_PAUSE));
-        Self { id, tenant, challenge, state, since: now, checked: None, problem: None, failures: 0, next }
+        Self { id, tenant, challenge, state, since: now, checked: None, problem: None, failures: 0, next, proven: None }
     }
 
     /// Whether someone may have it looked at now.
@@ -140,12 +144,28 @@ impl Domain {
         self.next.is_some_and(|next| next <= now)
     }
 
+    /// Until when it leads to the tenant, if the proof is not seen again.
+    pub(crate) fn lapses(&self) -> Option<Timestamp> {
+        self.proven.filter(|_| self.state == DomainState::Verified && self.failures > 0).map(|proven| proven + LAPSES)
+    }
+
+    /// Another tenant has shown that the domain is theirs, and this one does not any more.
+    pub(crate) fn give_way(&mut self) -> Vec<AnyEvent> {
+        if self.state != DomainState::Verified {
+            return Vec::new();
+        }
+        (self.state, self.next) = (DomainState::Failed, None);
+        self.problem = Some("another tenant has shown that this domain is theirs".to_owned());
+        DomainFailed { tenant: self.tenant, domain: self.id }.events()
+    }
+
     /// What was seen there.
     pub(crate) fn checked(&mut self, seen: Result<(), &str>, now: Timestamp) -> Vec<AnyEvent> {
         let before = self.state;
         (self.checked, self.problem) = (Some(now), seen.err().map(str::to_owned));
         if seen.is_ok() {
             (self.state, self.failures, self.next) = (DomainState::Verified, 0, Some(now + AGAIN));
+            self.proven = Some(now);
         } else {
             self.failures += 1;
             let pause = (FIRST_PAUSE * 2_u32.saturating_pow(self.failures.min(12))).min(LONGEST_PAUSE);
@@ -154,7 +174,8 @@ impl Domain {
                 DomainState::Pending => now > self.since + PATIENCE,
                 DomainState::Verified => {
                     self.next = Some(now + AGAIN);
-                    self.failures >= FORGIVEN
+                    // One that an earlier release has proven counts from when it is first missed.
+                    now >= *self.proven.get_or_insert(now) + LAPSES
                 }
                 DomainState::Failed => true,
             };
@@ -236,13 +257,17 @@ mod tests {
         assert_eq!(it.checked(Ok(()), now).len(), 1);
         assert!(it.checked(Ok(()), now).is_empty(), "told once");
         assert_eq!(claims(&it), ["tenant_name", "name"]);
-        for _ in 1..FORGIVEN {
+        for _ in 0..13 {
             now = it.timers()[0].due;
             assert!(it.is_due(now) && it.checked(Err("gone"), now).is_empty(), "a bad day is forgiven");
+            assert_eq!(it.lapses(), Some(Timestamp::UNIX_EPOCH + LAPSES));
         }
-        assert_eq!(it.checked(Err("gone"), now).len(), 1);
+        now = it.timers()[0].due;
+        assert_eq!(it.checked(Err("gone"), now).len(), 1, "a fortnight is not");
         assert!(claims(&it) == ["tenant_name"] && it.timers().is_empty());
         assert_eq!(it.checked(Ok(()), now).len(), 1, "looked at by hand it can come back");
+        assert!(it.give_way().len() == 1 && claims(&it) == ["tenant_name"] && it.timers().is_empty());
+        assert!(it.give_way().is_empty(), "told once");
     }
 
     #[test]

@@ -1,14 +1,8 @@
 //! What a tenant does about its domains, and how one is looked at.
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use contracts::domains::DomainId;
-use http::{Request, Response, StatusCode, header};
-use kernel::{
-    Claim, Cx, Granted, Handle, List, Problem, ProblemKind, TenantId, Timestamp,
-    context::{Body, Fired},
-    use_case,
-};
+use kernel::{Claim, Cx, Granted, Handle, List, Problem, ProblemKind, TenantId, Timestamp, context::Fired, use_case};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::{Loaded, Page};
@@ -33,9 +27,10 @@ pub trait Control: Send + Sync + 'static {
 /// Where a proof has to be seen.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ChallengeView {
-    /// Serve `proof` here, as text, …
+    /// Serve `proof` here, as text, from a server of your own: that shows it once …
     url: String,
-    /// … or put it into a TXT record of this name.
+    /// … and put it into a TXT record of this name, which stays: it is looked at every day, and a domain whose record was
+    /// not seen for 14 days leads here no more.
     record: String,
     /// The text.
     proof: String,
@@ -59,6 +54,10 @@ pub(crate) struct DomainView {
     /// What was wrong then.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
+    /// When it leads to the tenant no more, if the proof is not seen again until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    lapses: Option<Timestamp>,
 }
 
 impl From<&Domain> for DomainView {
@@ -70,11 +69,12 @@ impl From<&Domain> for DomainView {
             proof: proof.clone(),
         };
         let (checked, problem) = (it.checked, it.problem.clone());
-        Self { id: it.id, name: name.clone(), state: it.state, challenge, checked, problem }
+        Self { id: it.id, name: name.clone(), state: it.state, challenge, checked, problem, lapses: it.lapses() }
     }
 }
 
-/// Claims a domain for the tenant. It leads to the tenant once the challenge in the answer is seen there.
+/// Claims a domain for the tenant. It leads to the tenant once the challenge in the answer is seen there, also where it led
+/// to another tenant, which does not show its own any more.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AddDomain {
@@ -174,15 +174,22 @@ impl Tenants {
     async fn look_at(&self, domain: &Domain, platform: &Cx) -> Result<Loaded<Domain>, Problem> {
         let seen = self.control.shown(&domain.challenge).await;
         let (store, now) = (self.store.at(platform), platform.real_now());
-        let changed = store.change(&domain.id, |it: &mut Domain| Ok(it.checked(seen, now))).await;
-        match changed {
-            // It was proven, and someone else has proven it before.
-            Err(problem) if problem.code() == "already_taken" => {
-                let taken = "another tenant has this domain";
-                store.change(&domain.id, |it: &mut Domain| Ok(it.checked(Err(taken), now))).await
-            }
-            changed => changed,
+        let look = |seen| move |it: &mut Domain| Ok(it.checked(seen, now));
+        match store.change(&domain.id, look(seen)).await {
+            Err(problem) if problem.code() == "already_taken" => {}
+            changed => return changed,
         }
+        // It was proven, and someone else has proven it before. The proof of now decides: whoever has bought the name, or
+        // got its records, shows it, and whoever had it before does not any more.
+        let name = Claim::new("name", domain.challenge.name.as_str());
+        if let Some(holder) = store.find::<Domain>(&name).await?.filter(|holder| holder.id != domain.id) {
+            if self.control.shown(&holder.challenge).await.is_ok() {
+                let both = "another tenant has this domain, and shows it too: have their proof removed first";
+                return store.change(&domain.id, look(Err(both))).await;
+            }
+            store.change(&holder.id, |it: &mut Domain| Ok(it.give_way())).await?;
+        }
+        store.change(&domain.id, look(seen)).await
     }
 
     pub(crate) async fn domain_due(&self, fired: Fired, cx: Cx) -> Result<(), Problem> {
@@ -192,17 +199,8 @@ impl Tenants {
             Some(_) | None => Ok(()),
         }
     }
-
-    /// Answers the challenge of a domain that already leads here, so that it is seen when it is looked at again. It
-    /// proves nothing anew: who has not proven a domain does not get here by it.
-    pub(crate) async fn challenge(&self, request: Request<Bytes>, cx: Cx) -> Result<Response<Body>, Problem> {
-        let token = request.uri().path().rsplit('/').next().unwrap_or_default();
-        let all = self.domains_of(cx.tenant()?, &self.at_platform(&cx)).await?;
-        let mut proven = all.iter().filter(|it| it.state == DomainState::Verified);
-        let Some(domain) = proven.find(|it| it.challenge.token == token) else {
-            return Err(Problem::not_found("challenge"));
-        };
-        let response = Response::builder().status(StatusCode::OK).header(header::CONTENT_TYPE, "text/plain");
-        response.body(domain.challenge.proof.clone().into()).map_err(Problem::internal)
-    }
 }
+
+#[cfg(test)]
+#[path = "domains_tests.rs"]
+mod tests;

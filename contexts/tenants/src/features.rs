@@ -70,7 +70,7 @@ impl DefineFeature {
     }
 }
 
-use_case!(DefineFeature => FeatureView, "tenants.features.define", Tenant, may::FEATURE_UPDATE);
+use_case!(DefineFeature => FeatureView, "tenants.features.define", Tenant, may::FEATURE_UPDATE; version of Feature<Own>);
 
 /// Says what a feature is for all tenants, before plans, overrides and rules.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -89,7 +89,7 @@ pub(crate) struct SwitchFeature {
     enabled: bool,
 }
 
-use_case!(SwitchFeature => FeatureView, "tenants.features.switch", Tenant, may::FEATURE_UPDATE);
+use_case!(SwitchFeature => FeatureView, "tenants.features.switch", Tenant, may::FEATURE_UPDATE; version of Feature<Own>);
 
 /// Switches a feature on or off for everyone of every tenant, and leaves the rest of it as it is.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

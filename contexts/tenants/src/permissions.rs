@@ -38,7 +38,6 @@ permissions! {
     FEATURE_UPDATE "tenants.feature.update" "define and switch features" [Admin];
     DOMAIN_READ "tenants.domain.read" "see the tenant's domains" [Admin];
     DOMAIN_UPDATE "tenants.domain.update" "add and remove the tenant's domains" [Owner];
-    DOMAIN_CHALLENGE "tenants.domain.challenge" "see the proof that a domain leads here" [Visitor Person];
     BRANDING_UPDATE "tenants.branding.update" "say how the tenant presents itself" [Owner];
     SETTINGS_UPDATE "tenants.settings.update" "set the tenant's time zone and language" [Admin];
 }

@@ -121,13 +121,10 @@ fn of_a_tenant(context: Context, it: &Arc<Tenants>) -> Context {
 fn protocols(context: Context, it: &Arc<Tenants>) -> Context {
     let one = ("tenants.ofrep.evaluate", "Evaluates a flag");
     let all = ("tenants.ofrep.evaluate_all", "Evaluates all flags");
-    let challenge = ("tenants.domains.challenge", "Proves that a domain leads here");
     let logo = ("tenants.branding.logo", "The tenant's logo");
     let put_logo = ("tenants.branding.put_logo", "Takes a logo: the bytes of a PNG, JPEG or WebP");
     let one = endpoint(it, one, may::FEATURE_READ, async |it, request, cx| it.evaluate_one(request, cx).await);
     let all = endpoint(it, all, may::FEATURE_READ, async |it, request, cx| it.evaluate_all(request, cx).await);
-    let challenge =
-        endpoint(it, challenge, may::DOMAIN_CHALLENGE, async |it, request, cx| it.challenge(request, cx).await);
     let seen = contracts::tenants::BRANDING.permission;
     let logo = endpoint(it, logo, seen, async |it, request, cx| it.logo(request, cx).await);
     let sheet = ("tenants.branding.sheet", "The stylesheet of the tenant's pages");
@@ -136,7 +133,6 @@ fn protocols(context: Context, it: &Arc<Tenants>) -> Context {
     context
         .endpoint(Method::POST, "/ofrep/v1/evaluate/flags/{key}", one)
         .endpoint(Method::POST, "/ofrep/v1/evaluate/flags", all)
-        .endpoint(Method::GET, "/.well-known/freehold-domain/{token}", challenge.produces("text/plain"))
         .endpoint(Method::GET, "/v1/branding/logo", logo.produces("image/*"))
         .endpoint(Method::PUT, "/v1/branding/logo", put_logo)
         .endpoint(Method::GET, "/brand.css", sheet.produces("text/css"))

@@ -44,7 +44,7 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Res
     T::deserialize(deserializer).map(Some)
 }
 
-use_case!(UpdateMe => ProfileView, "users.update_me", Tenant, may::UPDATE);
+use_case!(UpdateMe => ProfileView, "users.update_me", Tenant, may::UPDATE; version of UserProfile);
 
 /// The zone as the time zone database spells it.
 fn existing(zone: &ZoneName) -> Result<ZoneName, Problem> {
@@ -90,7 +90,7 @@ pub(crate) struct UpdateUser {
     fields: Values,
 }
 
-use_case!(UpdateUser => ProfileView, "users.update", Tenant, may::ADMINISTER, |it| it.user.into());
+use_case!(UpdateUser => ProfileView, "users.update", Tenant, may::ADMINISTER, |it| it.user.into(); version of UserProfile);
 
 impl Handle<UpdateUser> for Users {
     async fn handle(&self, it: UpdateUser, cx: Granted<UpdateUser>) -> Result<ProfileView, Problem> {

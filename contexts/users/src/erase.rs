@@ -184,6 +184,31 @@ impl Handle<CancelErasure> for Users {
     }
 }
 
+/// Erases again whom a backup from before their erasure brought back: their key is gone, and what they left (a seat, an
+/// address) goes as it went the first time.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EraseAgain {
+    /// Who.
+    user: UserId,
+}
+
+use_case!(EraseAgain => ErasureView, "users.erase_again", Tenant, may::ERASE_AGAIN, |it| it.user.into());
+
+impl Handle<EraseAgain> for Users {
+    async fn handle(&self, it: EraseAgain, cx: Granted<EraseAgain>) -> Result<ErasureView, Problem> {
+        let (store, by, now) = (self.store.at(&cx), cx.caller().to_string(), cx.real_now());
+        let ordered = if store.try_load::<Erasure>(&it.user).await?.is_some() {
+            let order = |known: &mut Erasure| Ok(known.order_again(by.clone(), Duration::ZERO, now));
+            store.change(&it.user, order).await?
+        } else {
+            let (erasure, happened) = Erasure::order(it.user, by, Duration::ZERO, now);
+            store.create(erasure, happened).await?
+        };
+        Ok((&*ordered).into())
+    }
+}
+
 impl Handle<ConfirmErasure> for Users {
     async fn handle(&self, it: ConfirmErasure, cx: Granted<ConfirmErasure>) -> Result<(), Problem> {
         if !HOLDERS.contains(&it.context.as_str()) {

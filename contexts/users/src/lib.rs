@@ -31,7 +31,7 @@ use contracts::{
     identity::{EmailChanged, InvitationRevoked, UserRegistered},
     users::{ConfirmErasure, UserErasureRequested},
 };
-use erase::{CancelErasure, EraseUser, GetErasure, ListErasures};
+use erase::{CancelErasure, EraseAgain, EraseUser, GetErasure, ListErasures};
 use erasure::Erasure;
 use export::{ExportMe, ExportPerson, ExportUser};
 use http::Method;
@@ -120,6 +120,7 @@ fn routes(context: Context, it: &Arc<Users>) -> Context {
         .route::<CancelErasure, _>(Method::DELETE, "/v1/erasures/{user}", it)
         .internal::<ExportPerson, _>(it)
         .internal::<ConfirmErasure, _>(it)
+        .internal::<EraseAgain, _>(it)
 }
 
 /// The context, with its table.

@@ -2,7 +2,7 @@
 
 use kernel::{
     Condition::{self, Always, Own},
-    DefaultRole::{self, Admin, Member, Owner, Person},
+    DefaultRole::{self, Admin, Member, Owner, Person, Service},
     Permission, PermissionDecl,
 };
 
@@ -23,6 +23,7 @@ const OWN_AND_MEMBERS: &[(DefaultRole, Condition)] = &[(Person, Own), (Member, A
 const OWN_AND_ADMINS: &[(DefaultRole, Condition)] = &[(Person, Own), (Admin, Always)];
 const OWN_AND_OWNERS: &[(DefaultRole, Condition)] = &[(Person, Own), (Owner, Always)];
 const PEOPLE: &[(DefaultRole, Condition)] = &[(Person, Always)];
+const SERVICES: &[(DefaultRole, Condition)] = &[(Service, Always)];
 const ADMINS: &[(DefaultRole, Condition)] = &[(Admin, Always)];
 
 permissions! {
@@ -38,5 +39,6 @@ permissions! {
     ACTIVITY_READ "users.activity.read" "see what people did" OWN_AND_ADMINS;
     DEACTIVATE "users.person.deactivate" "deactivate people, and reactivate them" ADMINS;
     ERASE "users.person.erase" "erase a person for good" OWN_AND_OWNERS;
+    ERASE_AGAIN "users.erasure.repeat" "erase again whom a restored backup brought back" SERVICES;
     ERASURE_READ "users.erasure.read" "see how far an erasure is" OWN_AND_OWNERS;
 }

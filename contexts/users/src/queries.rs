@@ -77,7 +77,7 @@ impl Users {
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetMe {}
 
-use_case!(GetMe => ProfileView, "users.me", Tenant, may::READ, Tell);
+use_case!(GetMe => ProfileView, "users.me", Tenant, may::READ, Tell; version of UserProfile);
 
 impl Handle<GetMe> for Users {
     async fn handle(&self, _: GetMe, cx: Granted<GetMe>) -> Result<ProfileView, Problem> {
@@ -95,7 +95,7 @@ pub(crate) struct GetUser {
     user: UserId,
 }
 
-use_case!(GetUser => ProfileView, "users.get", Tenant, may::READ, Tell, |it| it.user.into());
+use_case!(GetUser => ProfileView, "users.get", Tenant, may::READ, Tell, |it| it.user.into(); version of UserProfile);
 
 impl Handle<GetUser> for Users {
     async fn handle(&self, it: GetUser, cx: Granted<GetUser>) -> Result<ProfileView, Problem> {

@@ -34,6 +34,8 @@ pub struct Operation {
     pub needs: Permission,
     /// [`UseCase::EFFECT`].
     pub effect: Effect,
+    /// [`UseCase::VERSIONED`].
+    pub versioned: Option<&'static str>,
     /// The schema of the input; its description is the use case's own documentation.
     pub input: fn(&mut SchemaGenerator) -> Schema,
     /// The schema of the answer.
@@ -97,6 +99,7 @@ impl Operation {
             scope: U::SCOPE,
             needs: U::NEEDS,
             effect: U::EFFECT,
+            versioned: U::VERSIONED,
             input: <U as JsonSchema>::json_schema,
             output: SchemaGenerator::subschema_for::<U::Output>,
             parse: parse::<U>,
@@ -117,7 +120,10 @@ impl Operation {
     pub async fn run(&self, input: Input<'_>, cx: Cx) -> Result<Bytes, Problem> {
         // The permission first: someone who may not ask learns nothing about what would have been valid.
         self.permitted(&cx)?;
-        let (input, _) = (self.parse)(input)?;
+        let (input, resource) = (self.parse)(input)?;
+        if let Some(kind) = self.versioned {
+            cx.about(kind, resource.id);
+        }
         let output = (self.call)(input, cx).await?;
         (self.render)(output)
     }

@@ -14,6 +14,7 @@ use crate::{
     problem::{Problem, ProblemKind},
     time::{Clock, TestClocks, Timestamp},
     usecase::UseCase,
+    version::Versions,
 };
 
 /// Where data lives: the platform's own scope, or one tenant's. There is no third.
@@ -188,6 +189,7 @@ struct Inner {
     causation: Option<Arc<str>>,
     correlation: Option<Arc<str>>,
     standing: Option<Arc<dyn Standing>>,
+    versions: Option<Arc<Versions>>,
 }
 
 impl Cx {
@@ -209,6 +211,7 @@ impl Cx {
             causation: None,
             correlation: None,
             standing: None,
+            versions: None,
         }))
     }
 
@@ -246,6 +249,38 @@ impl Cx {
     /// Whom to ask whether the caller's credential still stands.
     pub fn watched(&self, standing: Arc<dyn Standing>) -> Self {
         self.with(|inner| inner.standing = Some(standing))
+    }
+
+    /// Takes down the version of the aggregate that the request is about, and keeps it to the one that its caller has read.
+    pub fn versioned(&self, versions: &Arc<Versions>) -> Self {
+        self.with(|inner| inner.versions = Some(Arc::clone(versions)))
+    }
+
+    /// Says which aggregate the request is about.
+    pub(crate) fn about(&self, kind: &'static str, id: Option<String>) {
+        if let Some(versions) = &self.0.versions {
+            versions.about(kind, id);
+        }
+    }
+
+    /// An aggregate was read, and has this version.
+    pub fn has_version(&self, kind: &str, id: &str, version: u64) {
+        if let Some(versions) = &self.0.versions {
+            versions.is(kind, id, version);
+        }
+    }
+
+    /// An aggregate was changed, and has this version now; none where it was deleted.
+    pub fn changed_version(&self, kind: &str, id: &str, version: Option<u64>) {
+        if let Some(versions) = &self.0.versions {
+            versions.changed(kind, id, version);
+        }
+    }
+
+    /// An aggregate of this version (none where there is none yet) is about to be changed; a problem where the caller has
+    /// read another.
+    pub fn check_version(&self, kind: &str, id: &str, version: Option<u64>) -> Result<(), Problem> {
+        self.0.versions.as_ref().map_or(Ok(()), |versions| versions.check(kind, id, version))
     }
 
     /// Whether the caller's credential still stands, asked anew: for answers that go on for long, such as streams.

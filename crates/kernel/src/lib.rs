@@ -12,6 +12,7 @@ pub mod problem;
 pub mod text;
 pub mod time;
 pub mod usecase;
+pub mod version;
 
 pub use aggregate::{Aggregate, Claim, Life, Term, Timer};
 pub use authority::{Catalogue, Condition, DefaultRole, Grants, Permission, PermissionDecl, Resource};

@@ -34,6 +34,9 @@ pub trait UseCase: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'st
     const NEEDS: Permission;
     /// Whether it changes anything.
     const EFFECT: Effect = Effect::Change;
+    /// The kind of aggregate that it is about, where callers are told its version (`ETag`) and may name the one that they
+    /// have read (`If-Match`).
+    const VERSIONED: Option<&'static str> = None;
     /// What it touches, for the audit record.
     fn resource(&self) -> Resource {
         Resource::scope()
@@ -42,21 +45,23 @@ pub trait UseCase: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'st
 
 /// Declares what a use case is, beside the type of its input: what it answers, its name, its scope, the permission that
 /// it needs, `Tell` where it changes nothing (`Reveal` where it does and its answer shows a secret), and where it is about
-/// one thing, which.
+/// one thing, which; last, of which aggregate it tells and takes the version.
 ///
 /// ```text
 /// use_case!(SuspendTenant => TenantView, "tenants.suspend", Platform, may::SUSPEND, |it| it.tenant.into());
 /// use_case!(ListTenants => List<TenantView>, "tenants.list", Platform, may::READ, Tell);
+/// use_case!(UpdateRole => RoleView, "identity.roles.update", Tenant, may::UPDATE, |it| it.role.into(); version of Role);
 /// ```
 #[macro_export]
 macro_rules! use_case {
-    ($input:ty => $output:ty, $name:expr, $scope:ident, $needs:expr $(, $effect:ident)? $(, |$it:ident| $resource:expr)?) => {
+    ($input:ty => $output:ty, $name:expr, $scope:ident, $needs:expr $(, $effect:ident)? $(, |$it:ident| $resource:expr)? $(; version of $aggregate:ty)?) => {
         impl $crate::UseCase for $input {
             type Output = $output;
             const NAME: &'static str = $name;
             const SCOPE: $crate::ScopeKind = $crate::ScopeKind::$scope;
             const NEEDS: $crate::Permission = $needs;
             $(const EFFECT: $crate::Effect = $crate::Effect::$effect;)?
+            $(const VERSIONED: Option<&'static str> = Some(<$aggregate as $crate::Aggregate>::KIND);)?
             $(fn resource(&self) -> $crate::Resource {
                 let $it = self;
                 $resource

@@ -207,7 +207,10 @@ impl Scoped<'_> {
                 self.clear_away(key, core.base).await?;
                 Ok(None)
             }
-            opened => opened.map(Some),
+            opened => opened.map(|it| {
+                self.cx.has_version(A::KIND, &key.id, it.base.version);
+                Some(it)
+            }),
         }
     }
 
@@ -313,6 +316,8 @@ impl Scoped<'_> {
     ) -> Result<Base, StoreOrProblem> {
         let key = self.key::<A>(&it.id())?;
         let version = base.version + 1;
+        // A conflict is looked at anew before this: by then it is known of what version the change is.
+        self.cx.check_version(A::KIND, &key.id, (base != Base::default()).then_some(base.version))?;
         let (mut write, claims) = self.write(it, deletes).await?;
         if let Write::Put { body, .. } = &mut write {
             *body = self.seal(&key, version, it).await?;
@@ -332,7 +337,10 @@ impl Scoped<'_> {
             }
         }
         match outcome {
-            Ok(Outcome::Done) => Ok(Base { version, fence: base.fence }),
+            Ok(Outcome::Done) => {
+                self.cx.changed_version(A::KIND, &key.id, (!deletes).then_some(version));
+                Ok(Base { version, fence: base.fence })
+            }
             Ok(Outcome::Already) => Ok(self.store.engine.base(&key).await.map_err(problem)?),
             Err(StoreError::Taken(name)) => {
                 let place = claims.iter().position(|claim| *claim == name);

@@ -6,6 +6,7 @@ mod input;
 mod openapi;
 mod reference;
 mod repeat;
+mod version;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -21,6 +22,7 @@ use kernel::{
     Context, Cx, Effect, Problem, ProblemKind, Target,
     context::{Input, Route},
     cx::TraceId,
+    version::Versions,
 };
 
 use store::Store;
@@ -154,18 +156,22 @@ impl Line {
                 Ok(response(answer))
             }
             Target::UseCase(operation) => {
-                let key = repeat::key(&parts, operation.effect != Effect::Tell)?;
+                let changes = operation.effect != Effect::Tell;
+                let key = repeat::key(&parts, changes)?;
+                let expected = version::expected(&parts, changes, operation.versioned)?;
+                let versions = Arc::new(Versions::expecting(expected));
+                let cx = cx.versioned(&versions);
                 let input = input::merge(&parts, params, &body, &self.types)?;
                 let Some(key) = key else {
                     let answer = operation.run(Input::Value(input), cx.clone()).await?;
-                    return Ok(answer::json(answer));
+                    return Ok(version::told(answer::json(answer), &versions));
                 };
                 // Before anything is stored for a caller who may not ask, or told to one who may not ask any more.
                 operation.permitted(&cx)?;
                 let run = |cx| operation.run(Input::Value(input.clone()), cx);
                 let answer =
                     self.serving.repeated.once((operation.name, &key, operation.effect), &input, &cx, run).await?;
-                Ok(answer::json(answer))
+                Ok(version::told(answer::json(answer), &versions))
             }
         }
     }

@@ -50,7 +50,7 @@ pub fn document(contexts: &[Context], version: &str) -> Value {
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "parameters": { "Tenant": tenant(), "IdempotencyKey": idempotency_key() },
+            "parameters": { "Tenant": tenant(), "IdempotencyKey": idempotency_key(), "IfMatch": if_match() },
             "responses": it.answers.components(),
             "securitySchemes": security_schemes(),
         },
@@ -78,6 +78,14 @@ fn idempotency_key() -> Value {
         "name": "Idempotency-Key", "in": "header", "required": false,
         "description": "Sent again with the same key and input, the request takes effect once.",
         "schema": { "type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$" },
+    })
+}
+
+fn if_match() -> Value {
+    json!({
+        "name": "If-Match", "in": "header", "required": false,
+        "description": "The `ETag` of what was read: the change is refused with 412 if it was changed since.",
+        "schema": { "type": "string", "maxLength": 256 },
     })
 }
 
@@ -171,6 +179,9 @@ impl Describer<'_> {
         if changes {
             parameters.push(json!({ "$ref": "#/components/parameters/IdempotencyKey" }));
         }
+        if changes && it.versioned.is_some() {
+            parameters.push(json!({ "$ref": "#/components/parameters/IfMatch" }));
+        }
         let description = match (it.effect, description) {
             (Effect::Reveal, Value::String(text)) => format!("{text}\n\n{ONCE}").into(),
             (_, description) => description,
@@ -182,6 +193,7 @@ impl Describer<'_> {
             public: outline.public,
             names_one: !outline.in_path.is_empty(),
             changes,
+            versioned: it.versioned.is_some(),
             with_body,
         };
         operation.insert("responses".to_owned(), self.answers.of_use_case(&asked, &output).into());

@@ -9,6 +9,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{schema, unavailable, writer::Writer};
 
+const BUSY: std::ffi::c_int = rusqlite::ffi::SQLITE_BUSY;
+
 /// The file of wrapped keys.
 pub struct SqliteKeys(Writer);
 
@@ -61,6 +63,37 @@ impl WrappedKeys for SqliteKeys {
             db.execute("INSERT OR REPLACE INTO keys (name, key) VALUES (?, NULL)", [&name]).map(drop)
         };
         self.0.run("keys", move |db| destroy(db).map_err(|error| unavailable(&error))).await.map_err(failed)?;
-        self.0.outside(|db| db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")).await.map_err(failed)
+        // While somebody reads (a backup), the write-ahead log cannot be emptied: that is told by a row and no error. The
+        // key is out of use then, and whoever destroys it comes again until its bytes are gone.
+        let emptied = |db: &Connection| {
+            let kept: bool = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+            if kept { Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(BUSY), None)) } else { Ok(()) }
+        };
+        self.0.outside(emptied).await.map_err(failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_key_is_not_said_to_be_gone_while_a_reader_keeps_its_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("keys.sqlite");
+        let keys = SqliteKeys::open(&file).unwrap();
+        let secret = b"the bytes of a wrapped key".to_vec();
+        keys.add("ten_a/usr_a", secret.clone()).await.unwrap();
+        let holds = || {
+            let files = std::fs::read_dir(folder.path()).unwrap().map(|it| std::fs::read(it.unwrap().path()).unwrap());
+            files.into_iter().any(|bytes| bytes.windows(secret.len()).any(|window| window == secret))
+        };
+        let reader = Connection::open(&file).unwrap();
+        reader.execute_batch("BEGIN; SELECT * FROM keys").unwrap();
+        assert!(keys.destroy("ten_a/usr_a").await.is_err() && holds());
+        assert_eq!(keys.get("ten_a/usr_a").await.unwrap(), Some(Wrapped::Destroyed), "but it is used no more");
+        reader.execute_batch("COMMIT").unwrap();
+        keys.destroy("ten_a/usr_a").await.unwrap();
+        assert!(!holds());
     }
 }

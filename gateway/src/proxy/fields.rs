@@ -4,10 +4,10 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 
 use super::route::{Credentials, IDENTITY};
-use crate::{
-    credential::{OPERATOR_COOKIE, SESSION_COOKIE},
-    visit::Visit,
-};
+use crate::visit::Visit;
+
+/// How the names of the platform's own cookies begin: those of sessions, and of devices that are known.
+const OUR_COOKIES: &str = "freehold_";
 
 /// Fields of one connection (RFC 9110, section 7.6.1), beside those that `Connection` names.
 const OF_ONE_HOP: [HeaderName; 8] = [
@@ -27,11 +27,23 @@ const OURS: [HeaderName; 8] = [
     header::FORWARDED,
     header::EXPECT,
     HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-real-ip"),
     HeaderName::from_static("x-tenant"),
+    // Some frameworks route by these, past the path that was looked at here.
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-rewrite-url"),
 ];
+
+/// What one hop alone never names: what frames the message, says what it is, or who asks.
+const OF_THE_WHOLE_WAY: [HeaderName; 6] =
+    [header::HOST, header::CONTENT_LENGTH, header::CONTENT_TYPE, header::AUTHORIZATION, header::COOKIE, IDENTITY];
+
+/// Whether a field is the gateway's to write. An underscore counts as a hyphen for whoever reads fields as variables
+/// (RFC 3875, section 4.1.18), so a name that has one could stand for any of ours.
+fn is_ours(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    OURS.contains(name) || text.starts_with("x-forwarded-") || text.contains('_')
+}
 
 fn strip_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
@@ -40,8 +52,7 @@ fn strip_hop(headers: &mut HeaderMap) {
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(','))
         .filter_map(|name| name.trim().parse().ok())
-        // A client must not be able to name away what frames the message or says who asks.
-        .filter(|name| !matches!(*name, header::HOST | header::CONTENT_LENGTH) && *name != IDENTITY)
+        .filter(|name| !OF_THE_WHOLE_WAY.contains(name))
         .collect();
     for name in named.iter().chain(&OF_ONE_HOP) {
         headers.remove(name);
@@ -56,8 +67,8 @@ pub(crate) fn wants_websocket(headers: &HeaderMap) -> bool {
 fn without_our_cookies(line: &HeaderValue) -> Option<HeaderValue> {
     let line = line.to_str().ok()?;
     let ours = |pair: &&str| {
-        let name = pair.trim().split('=').next().unwrap_or_default();
-        name == SESSION_COOKIE || name == OPERATOR_COOKIE
+        // A cookie without a name is sent as its value alone (RFC 6265bis, section 5.8.3).
+        pair.trim().trim_start_matches('=').trim_start().starts_with(OUR_COOKIES)
     };
     let kept: Vec<&str> = line.split(';').filter(|pair| !ours(pair)).map(str::trim).collect();
     HeaderValue::from_str(&kept.join("; ")).ok().filter(|it| !it.is_empty())
@@ -84,8 +95,9 @@ pub(super) fn outgoing(
     let websocket = wants_websocket(&headers);
     let host = headers.remove(header::HOST);
     strip_hop(&mut headers);
-    for name in OURS {
-        drop(headers.remove(name));
+    let ours: Vec<HeaderName> = headers.keys().filter(|name| is_ours(name)).cloned().collect();
+    for name in ours {
+        headers.remove(name);
     }
     if credentials == Credentials::Kept {
         keep_credentials(&mut headers);
@@ -115,8 +127,9 @@ pub(super) fn incoming(headers: &mut HeaderMap) {
     strip_hop(headers);
     headers.remove(IDENTITY);
     let ours = |line: &HeaderValue| {
-        let name = line.as_bytes().split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
-        name == SESSION_COOKIE.as_bytes() || name == OPERATOR_COOKIE.as_bytes()
+        let bytes = line.as_bytes().trim_ascii_start();
+        let named = bytes.strip_prefix(b"=").unwrap_or(bytes).trim_ascii_start();
+        named.starts_with(OUR_COOKIES.as_bytes())
     };
     if headers.get_all(header::SET_COOKIE).iter().any(ours) {
         let kept: Vec<_> = headers.get_all(header::SET_COOKIE).iter().filter(|line| !ours(line)).cloned().collect();
@@ -145,18 +158,35 @@ mod tests {
     fn what_only_the_gateway_may_say_is_not_taken_from_others() {
         let parts = sent(&[
             ("host", "acme.test"),
-            ("connection", "close, x-private, X-Freehold-Identity"),
+            ("connection", "close, x-private, X-Freehold-Identity, content-type"),
             ("x-private", "1"),
             ("x-freehold-identity", "forged"),
             ("x-forwarded-for", "1.2.3.4"),
             ("forwarded", "for=1.2.3.4"),
             ("transfer-encoding", "chunked"),
             ("accept", "text/html"),
+            ("x_forwarded_for", "1.2.3.4"),
+            ("x-forwarded-prefix", "/admin"),
+            ("x-real-ip", "1.2.3.4"),
+            ("x-original-url", "/admin"),
+            ("content-type", "text/plain"),
         ]);
         let headers = passed(&parts, Credentials::Kept);
-        for gone in ["host", "connection", "x-private", "x-freehold-identity", "forwarded", "transfer-encoding"] {
+        for gone in [
+            "host",
+            "connection",
+            "x-private",
+            "x-freehold-identity",
+            "forwarded",
+            "transfer-encoding",
+            "x_forwarded_for",
+            "x-forwarded-prefix",
+            "x-real-ip",
+            "x-original-url",
+        ] {
             assert!(!headers.contains_key(gone), "{gone}");
         }
+        assert_eq!(headers["content-type"], "text/plain", "which a client cannot have taken off by naming it");
         assert_eq!(headers["x-forwarded-for"], "192.0.2.1");
         assert_eq!(headers["x-forwarded-host"], "acme.test");
         assert_eq!(headers["x-forwarded-proto"], "https");

@@ -229,9 +229,12 @@ mod tests {
     }
 
     async fn deliver(recipients: &str) -> (Result<(), DeliveryError>, String) {
+        deliver_this(recipients, message()).await
+    }
+
+    async fn deliver_this(recipients: &str, message: Message) -> (Result<(), DeliveryError>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let smtp = Smtp::parse(&settings(listener.local_addr().unwrap().port())).unwrap();
-        let message = message();
         let sent = Mutex::default();
         let outcome = tokio::select! {
             outcome = smtp.deliver(&message) => outcome.result,
@@ -258,6 +261,21 @@ mod tests {
         ] {
             assert!(sent.contains(part), "{part} is missing in {sent}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_stands_in_a_mail_adds_no_field_and_no_command() {
+        let mut message = message();
+        message.content.subject = "Hello\r\nBcc: eve@evil.example\r\n\r\nand a body".to_owned();
+        message.content.text =
+            "first\r\n.\r\nMAIL FROM:<eve@evil.example>\r\nRCPT TO:<eve@evil.example>\r\n".to_owned();
+        message.content.html = None;
+        let (outcome, sent) = deliver_this("250 fine", message).await;
+        assert_eq!(outcome, Ok(()));
+        let head = sent.split("\r\n\r\n").next().unwrap();
+        assert!(!head.lines().any(|line| line.starts_with("Bcc") || line.starts_with("and a body")), "{sent}");
+        assert_eq!(sent.lines().filter(|line| *line == ".").count(), 1, "the mail ends once: {sent}");
+        assert!(sent.trim_end().ends_with('.') || sent.trim_end().ends_with("QUIT"), "{sent}");
     }
 
     #[tokio::test]

@@ -29,7 +29,7 @@ pub(crate) struct SaveTemplate {
     wording: Wording,
 }
 
-use_case!(SaveTemplate => TemplateView, "notifications.templates.save", Tenant, may::TEMPLATE_UPDATE);
+use_case!(SaveTemplate => TemplateView, "notifications.templates.save", Tenant, may::TEMPLATE_UPDATE; version of Template);
 
 impl Handle<SaveTemplate> for Notifications {
     async fn handle(&self, it: SaveTemplate, cx: Granted<SaveTemplate>) -> Result<TemplateView, Problem> {
@@ -59,7 +59,7 @@ pub(crate) struct PublishTemplate {
     template: Key,
 }
 
-use_case!(PublishTemplate => TemplateView, "notifications.templates.publish", Tenant, may::TEMPLATE_UPDATE);
+use_case!(PublishTemplate => TemplateView, "notifications.templates.publish", Tenant, may::TEMPLATE_UPDATE; version of Template);
 
 impl Handle<PublishTemplate> for Notifications {
     async fn handle(&self, it: PublishTemplate, cx: Granted<PublishTemplate>) -> Result<TemplateView, Problem> {
@@ -80,7 +80,7 @@ pub(crate) struct RollBackTemplate {
     version: u32,
 }
 
-use_case!(RollBackTemplate => TemplateView, "notifications.templates.roll_back", Tenant, may::TEMPLATE_UPDATE);
+use_case!(RollBackTemplate => TemplateView, "notifications.templates.roll_back", Tenant, may::TEMPLATE_UPDATE; version of Template);
 
 impl Handle<RollBackTemplate> for Notifications {
     async fn handle(&self, it: RollBackTemplate, cx: Granted<RollBackTemplate>) -> Result<TemplateView, Problem> {
@@ -99,7 +99,7 @@ pub(crate) struct DropTemplate {
     template: Key,
 }
 
-use_case!(DropTemplate => (), "notifications.templates.drop", Tenant, may::TEMPLATE_UPDATE);
+use_case!(DropTemplate => (), "notifications.templates.drop", Tenant, may::TEMPLATE_UPDATE; version of Template);
 
 impl Handle<DropTemplate> for Notifications {
     async fn handle(&self, it: DropTemplate, cx: Granted<DropTemplate>) -> Result<(), Problem> {

@@ -119,7 +119,7 @@ pub(crate) struct GetTemplate {
     template: Key,
 }
 
-use_case!(GetTemplate => TemplateView, "notifications.templates.get", Tenant, may::TEMPLATE_READ, Tell);
+use_case!(GetTemplate => TemplateView, "notifications.templates.get", Tenant, may::TEMPLATE_READ, Tell; version of Template);
 
 impl Handle<GetTemplate> for Notifications {
     async fn handle(&self, it: GetTemplate, cx: Granted<GetTemplate>) -> Result<TemplateView, Problem> {

@@ -11,6 +11,26 @@ use serde_json::{Value, json};
 
 use super::{Fixture, person, pointers};
 
+#[tokio::test]
+async fn whom_a_restored_backup_brought_back_is_erased_again_and_nobody_else_may_ask_for_it() {
+    let case = Case::new().await;
+    let asked = json!({ "user": case.grace });
+    let refused = case.it.ask(case.ada, Owner, "users.erase_again", asked.clone()).await.unwrap_err();
+    assert_eq!(refused.kind(), ProblemKind::Denied);
+    // As after a restore: the key is gone, and all else is as it was.
+    case.it.store.keys().destroy_person(case.it.scope, case.grace).await.unwrap();
+    for _ in 0..2 {
+        case.it.run(case.it.service(), "users.erase_again", asked.clone()).await.unwrap();
+    }
+    case.it.deliver().await;
+    for holder in HOLDERS {
+        case.confirm(holder).await;
+    }
+    case.is_gone().await;
+    case.it.run(case.it.service(), "users.erase_again", asked).await.unwrap();
+    case.is_gone().await;
+}
+
 struct Case {
     it: Fixture,
     ada: UserId,

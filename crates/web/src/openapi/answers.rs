@@ -16,6 +16,8 @@ pub(super) struct Asked {
     /// Its path names one thing.
     pub(super) names_one: bool,
     pub(super) changes: bool,
+    /// It tells the version of what it is about.
+    pub(super) versioned: bool,
     pub(super) with_body: bool,
 }
 
@@ -81,7 +83,11 @@ impl Answers {
     }
 
     pub(super) fn of_use_case(&self, asked: &Asked, output: &Schema) -> Map<String, Value> {
-        let done = json!({ "description": "Done.", "content": { "application/json": { "schema": output } } });
+        let mut done = json!({ "description": "Done.", "content": { "application/json": { "schema": output } } });
+        if let (true, Some(done)) = (asked.versioned, done.as_object_mut()) {
+            let tag = json!({ "description": "The version of what the answer shows.", "schema": { "type": "string" } });
+            done.insert("headers".to_owned(), json!({ "ETag": tag }));
+        }
         let mut answers = Map::from_iter([("200".to_owned(), done)]);
         let possible = [
             (400, true),
@@ -90,7 +96,7 @@ impl Answers {
             (404, asked.tenant || asked.names_one),
             (409, asked.changes),
             (410, asked.changes),
-            (412, asked.changes),
+            (412, asked.changes && asked.versioned),
             (413, asked.with_body),
             (415, asked.with_body),
             (422, asked.changes),
