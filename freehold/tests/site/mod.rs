@@ -71,6 +71,22 @@ pub(crate) fn free_port() -> u16 {
     ports.take(200).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
+/// What an authenticator app does (RFC 4226).
+pub(crate) fn code(secret: &str, step: u64) -> String {
+    let secret = data_encoding::BASE32_NOPAD.decode(secret.as_bytes()).unwrap();
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &secret);
+    let tag = ring::hmac::sign(&key, &step.to_be_bytes());
+    let offset = usize::from(tag.as_ref()[19] & 15);
+    let four = u32::from_be_bytes(tag.as_ref()[offset..offset + 4].try_into().unwrap()) & 0x7fff_ffff;
+    format!("{:06}", four % 1_000_000)
+}
+
+/// The step of such codes that is now.
+pub(crate) fn step() -> u64 {
+    let now = kernel::Clock::now(&kernel::time::SystemClock);
+    u64::try_from(jiff::Timestamp::UNIX_EPOCH.duration_until(now).as_secs()).unwrap() / 30
+}
+
 /// What holds of one of the caller's preferences.
 pub(crate) fn preference(all: &Value, key: &str) -> Option<u64> {
     let items = all["items"].as_array().unwrap();
@@ -192,14 +208,22 @@ impl Site {
         (tenant["id"].as_str().unwrap().to_owned(), owner)
     }
 
-    /// The link in the newest mail to an address.
-    pub(crate) async fn link_for(&self, address: &str) -> String {
+    /// The newest mail to an address.
+    pub(crate) async fn mail_to(&self, address: &str) -> Value {
         let api = format!("http://127.0.0.1:{}/api/v1", self.mailpit + 1);
         until(&format!("mail to {address}"), async || {
             let found = self.http.get(format!("{api}/search?query=to:%22{address}%22")).send().await.ok()?;
             let found: Value = found.json().await.ok()?;
             let id = found["messages"][0]["ID"].as_str()?.to_owned();
-            let mail: Value = self.http.get(format!("{api}/message/{id}")).send().await.ok()?.json().await.ok()?;
+            self.http.get(format!("{api}/message/{id}")).send().await.ok()?.json().await.ok()
+        })
+        .await
+    }
+
+    /// The link in the newest mail to an address.
+    pub(crate) async fn link_for(&self, address: &str) -> String {
+        until(&format!("a link to {address}"), async || {
+            let mail = self.mail_to(address).await;
             let text = mail["Text"].as_str()?;
             text.split_whitespace().find(|word| word.starts_with("http")).map(str::to_owned)
         })
@@ -236,6 +260,11 @@ impl<'a> Person<'a> {
     /// The cookie, to be used with another start.
     pub(crate) fn credential(&self) -> String {
         self.credential.clone().unwrap().1
+    }
+
+    /// The cookie, where there is one.
+    pub(crate) fn cookie(&self) -> Option<&str> {
+        self.credential.as_ref().filter(|(name, _)| *name == "cookie").map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn with_token(mut self, token: &str) -> Self {
