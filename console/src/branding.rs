@@ -119,7 +119,7 @@ impl Console {
                 let chosen = Chosen::sent(&form(&request));
                 return self.branding_page(&Sent::new(), Some(chosen), None, &cx).await;
             }
-            "logo" => match upload::file(&request, "logo") {
+            "logo" => match upload::file(&request, "logo").await {
                 Ok(bytes) if !bytes.is_empty() => (replace(&bytes, "logo").await, None),
                 Ok(_) => (Err(Problem::invalid_field("/logo", "choose a file first")), None),
                 Err(problem) => (Err(problem), None),

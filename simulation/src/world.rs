@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use events::model::ModelLog;
 use facts::model::ModelFacts;
-use freehold::{Parts, Queue};
+use freehold::Parts;
 use identity::Hashing;
 use kernel::{cx::Ambient, entropy::SeededEntropy};
 use keys::{Keyring, Keys, model::ModelKeys};
@@ -69,7 +69,9 @@ impl World {
             ambient,
             engine: shaky.clone(),
             upkeep: shaky.clone(),
-            queue: Queue::Outbox(shaky.clone()),
+            outbox: shaky.clone(),
+            waiting: Arc::default(),
+            homes: Arc::new(tenants::OnePlace),
             log: shaky.clone(),
             appended: Arc::default(),
             facts: shaky.clone(),
