@@ -8,7 +8,7 @@ use std::{path::Path, process::Command};
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use site::{PASSWORD, Person, Site, holds, mailpit, unique, until};
+use site::{PASSWORD, Person, Site, code, holds, mailpit, step, unique, until};
 
 async fn operator(site: &Site) -> Person<'_> {
     let operator = site.operator().await;
@@ -47,21 +47,11 @@ async fn invite<'a>(company: &Company<'a>, name: &str) -> Person<'a> {
     company.owner.site.visitor(&company.owner.host).follows(&link, PASSWORD).await
 }
 
-/// What an authenticator app does (RFC 4226).
-fn code(secret: &str, step: u64) -> String {
-    let secret = data_encoding::BASE32_NOPAD.decode(secret.as_bytes()).unwrap();
-    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &secret);
-    let tag = ring::hmac::sign(&key, &step.to_be_bytes());
-    let offset = usize::from(tag.as_ref()[19] & 15);
-    let four = u32::from_be_bytes(tag.as_ref()[offset..offset + 4].try_into().unwrap()) & 0x7fff_ffff;
-    format!("{:06}", four % 1_000_000)
-}
-
 async fn second_factor(company: &Company<'_>) {
     let secret = company.owner.does("POST", "/v1/me/totp", json!({})).await;
     let secret = secret["secret"].as_str().unwrap().to_owned();
     company.owner.refused("POST", "/v1/me/totp/confirm", json!({ "code": "000000x" }), "identity.code_refused").await;
-    let step = u64::try_from(jiff::Timestamp::UNIX_EPOCH.duration_until(now()).as_secs()).unwrap() / 30;
+    let step = step();
     company.owner.does("POST", "/v1/me/totp/confirm", json!({ "code": code(&secret, step) })).await;
     let visitor = company.owner.site.visitor(&company.owner.host);
     let (page, cookie) = visitor.form("/sign-in", &[("email", &company.email), ("password", PASSWORD)]).await;
@@ -72,10 +62,6 @@ async fn second_factor(company: &Company<'_>) {
     assert_eq!(used.status(), StatusCode::UNPROCESSABLE_ENTITY, "a code is good once");
     let (next, cookie) = visitor.form("/sign-in", &[("step", &hidden), ("code", &code(&secret, step + 1))]).await;
     assert!(next.status() == StatusCode::SEE_OTHER && cookie.is_some(), "the next code is");
-}
-
-fn now() -> jiff::Timestamp {
-    kernel::Clock::now(&kernel::time::SystemClock)
 }
 
 async fn seats(operator: &Person<'_>, company: &Company<'_>) {

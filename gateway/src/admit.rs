@@ -106,9 +106,11 @@ impl Gateway {
 
     /// Where the pages for signing in stand for a host name that is only another name of a tenant.
     pub(crate) async fn canonical(&self, host: &str) -> Option<String> {
-        let Ok(Named::Domain(name)) = tenant::by_host(host, &self.settings.host) else { return None };
-        let (tenant, _) = self.tenant(name).await.ok()?;
-        Some(tenant.view.origin.clone())
+        let (tenant, _) = self.by_host(host).await.ok()??;
+        let origin = &tenant.view.origin;
+        let (_, authority) = origin.split_once("://")?;
+        let home = authority.split(':').next()?;
+        (home != host).then(|| origin.clone())
     }
 
     async fn principal(&self, scope: Scope, credential: &str) -> Result<Arc<Known<Shown>>, Problem> {

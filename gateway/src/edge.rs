@@ -13,8 +13,10 @@ use crate::{
     visit::{self, Visit},
 };
 
-/// Pages for signing in: they stand at the tenant's subdomain alone, where its passkeys and its issuer are.
-const SIGN_IN: [&str; 4] = ["/sign-in", "/welcome", "/recover", "/oauth/authorize"];
+/// Pages for signing in, and for what is proven by it: they stand at the tenant's canonical origin alone, where its session,
+/// its passkeys and its issuer are.
+const SIGN_IN: [&str; 7] =
+    ["/sign-in", "/welcome", "/recover", "/change-address", "/account", "/oauth/authorize", "/oauth/logout"];
 
 /// A problem with the trace of its visit.
 pub(crate) fn problem(problem: &Problem, visit: &Visit) -> Response {
@@ -53,10 +55,12 @@ fn well_formed(request: &mut Request) -> Result<(), Problem> {
     }
 }
 
+/// The same page at the tenant's origin. What was sent to this one is not sent on: it is typed where it belongs.
 fn moved(origin: &str, request: &Request) -> Option<Response> {
-    let rest = request.uri().path_and_query().map_or("/", |it| it.as_str());
+    let rest = request.uri().path_and_query()?.as_str();
+    let asks = matches!(*request.method(), Method::GET | Method::HEAD);
     let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+    *response.status_mut() = if asks { StatusCode::TEMPORARY_REDIRECT } else { StatusCode::SEE_OTHER };
     let headers = response.headers_mut();
     headers.insert(header::LOCATION, HeaderValue::try_from(format!("{origin}{rest}")).ok()?);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -103,7 +107,7 @@ impl Gateway {
         }
         let mut request = Request::from_parts(parts, body);
         if SIGN_IN.contains(&request.uri().path())
-            && matches!(*request.method(), Method::GET | Method::HEAD)
+            && matches!(*request.method(), Method::GET | Method::HEAD | Method::POST)
             && let Some(origin) = self.canonical(&crate::tenant::host(request.headers())).await
             && let Some(moved) = moved(&origin, &request)
         {

@@ -5,6 +5,7 @@
 //! moment is tried again with growing pauses for about a day, and is given up in the end; what was given up can be replayed. Nothing keeps
 //! a credential once it cannot be delivered any more.
 
+mod brand;
 mod channel;
 mod fanout;
 mod inbox;
@@ -30,7 +31,7 @@ use channel::{
 use contracts::{
     identity::{EmailChanged, InvitationRevoked, LinkRequested, UserRegistered},
     notifications::ExportPerson,
-    tenants::TenantProvisioned,
+    tenants::{BrandingUpdated, TenantProvisioned},
     users::{UserDeactivated, UserErasureRequested, UserReactivated},
 };
 use fanout::{Fanout, GetBatch, ReplayChannel, SendBatch};
@@ -53,6 +54,7 @@ use suppression::{LiftSuppression, ListSuppressions, SuppressAddress};
 use template::{
     commands::{DropTemplate, PublishTemplate, RollBackTemplate, SaveTemplate, TestTemplate},
     queries::{GetTemplate, ListTemplates, PreviewTemplate},
+    wording::Surroundings,
 };
 
 pub use channel::{
@@ -79,6 +81,21 @@ pub struct Site {
 }
 
 impl Site {
+    /// What every template of a tenant is told.
+    pub(crate) fn surroundings(&self, settings: &Settings, recipient: &str, unsubscribe: String) -> Surroundings {
+        let (accent, on_accent) = settings.brand.colours();
+        let logo = self.origin(settings).zip(settings.brand.logo.as_ref());
+        Surroundings {
+            company: settings.company(),
+            recipient: recipient.to_owned(),
+            unsubscribe,
+            logo: logo.map(|(origin, path)| format!("{origin}{path}")).unwrap_or_default(),
+            accent,
+            on_accent,
+            support: settings.brand.support.as_ref().map(ToString::to_string).unwrap_or_default(),
+        }
+    }
+
     /// The origin of a tenant, once it is known how it is called.
     pub(crate) fn origin(&self, settings: &Settings) -> Option<String> {
         let (_, slug) = settings.tenant.as_ref()?;
@@ -189,6 +206,7 @@ pub fn context(store: Store, calls: Calls, mail: Arc<dyn Carrier>, site: Site, c
             unsubscribe,
         )
         .on("set_up", |it, event: TenantProvisioned, cx| async move { it.provisioned(event, cx).await })
+        .on("know_brand", |it, event: BrandingUpdated, cx| async move { it.rebranded(event, cx).await })
         .on("know_person", |it, event: UserRegistered, cx| async move { it.registered(event, cx).await })
         .on("move_person", |it, event: EmailChanged, cx| async move { it.moved(event, cx).await })
         .on("forget_person", |it, event: InvitationRevoked, cx| async move { it.revoked(event, cx).await })

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Notifications,
+    brand::Brand,
     channel::{Channel, Kind},
     notification::Means,
     permissions as may,
@@ -46,6 +47,9 @@ pub(crate) struct Settings {
     pub(crate) locale: Locale,
     pub(crate) retention_days: u16,
     pub(crate) mail: Option<ChannelId>,
+    /// How the tenant presents itself.
+    #[serde(default)]
+    pub(crate) brand: Brand,
     categories: BTreeMap<Key, Category>,
 }
 
@@ -54,12 +58,14 @@ impl Settings {
 
     /// What holds until a tenant decides otherwise.
     pub(crate) fn new(tenant: Option<(DisplayName, Slug)>) -> Self {
-        let categories = BTreeMap::new();
-        Self { tenant, locale: Locale::english(), retention_days: 90, mail: None, categories }
+        let (brand, categories) = (Brand::default(), BTreeMap::new());
+        Self { tenant, locale: Locale::english(), retention_days: 90, mail: None, brand, categories }
     }
 
+    /// What the tenant is called: as it calls itself, or as it was provisioned.
     pub(crate) fn company(&self) -> String {
-        self.tenant.as_ref().map(|(name, _)| name.to_string()).unwrap_or_default()
+        let name = self.brand.name.as_ref().or(self.tenant.as_ref().map(|(name, _)| name));
+        name.map(ToString::to_string).unwrap_or_default()
     }
 
     /// Whether people must get what is in this category.
@@ -177,7 +183,8 @@ impl Handle<UpdateSettings> for Notifications {
         self.ensure_settings(&cx).await?;
         let changed = store.change(&id, |held: &mut Settings| {
             let UpdateSettings { locale, retention_days, mail_channel, categories } = it.clone();
-            *held = Settings { tenant: held.tenant.clone(), locale, retention_days, mail: mail_channel, categories };
+            (held.locale, held.retention_days) = (locale, retention_days);
+            (held.mail, held.categories) = (mail_channel, categories);
             Ok(())
         });
         let changed = changed.await?;

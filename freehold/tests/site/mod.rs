@@ -71,6 +71,22 @@ pub(crate) fn free_port() -> u16 {
     ports.take(200).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
+/// What an authenticator app does (RFC 4226).
+pub(crate) fn code(secret: &str, step: u64) -> String {
+    let secret = data_encoding::BASE32_NOPAD.decode(secret.as_bytes()).unwrap();
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &secret);
+    let tag = ring::hmac::sign(&key, &step.to_be_bytes());
+    let offset = usize::from(tag.as_ref()[19] & 15);
+    let four = u32::from_be_bytes(tag.as_ref()[offset..offset + 4].try_into().unwrap()) & 0x7fff_ffff;
+    format!("{:06}", four % 1_000_000)
+}
+
+/// The step of such codes that is now.
+pub(crate) fn step() -> u64 {
+    let now = kernel::Clock::now(&kernel::time::SystemClock);
+    u64::try_from(jiff::Timestamp::UNIX_EPOCH.duration_until(now).as_secs()).unwrap() / 30
+}
+
 /// What holds of one of the caller's preferences.
 pub(crate) fn preference(all: &Value, key: &str) -> Option<u64> {
     let items = all["items"].as_array().unwrap();
@@ -236,6 +252,11 @@ impl<'a> Person<'a> {
     /// The cookie, to be used with another start.
     pub(crate) fn credential(&self) -> String {
         self.credential.clone().unwrap().1
+    }
+
+    /// The cookie, where there is one.
+    pub(crate) fn cookie(&self) -> Option<&str> {
+        self.credential.as_ref().filter(|(name, _)| *name == "cookie").map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn with_token(mut self, token: &str) -> Self {

@@ -44,6 +44,10 @@ pub struct Content {
     pub html: Option<String>,
     /// The address that opts the recipient out by one POST (RFC 8058).
     pub unsubscribe: Option<String>,
+    /// The name that a mail comes from, where it is not the server's own.
+    pub sender: Option<String>,
+    /// Where an answer to a mail goes, where that is somewhere else.
+    pub reply_to: Option<EmailAddress>,
 }
 
 /// A message that is ready to be delivered.

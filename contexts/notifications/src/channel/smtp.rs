@@ -114,12 +114,17 @@ impl Smtp {
         let Target::Mail(address) = &message.to else { return Err(malformed(&"it goes elsewhere")) };
         let address = address.as_str().parse().map_err(|error| malformed(&error))?;
         let content = &message.content;
+        let name = content.sender.clone().or_else(|| self.from.name.clone());
         let mut builder = lettre::Message::builder()
-            .from(self.from.clone())
+            .from(Mailbox::new(name, self.from.email.clone()))
             .to(Mailbox::new(None, address))
             .subject(&content.subject)
             // The same on each attempt: a receiver that got it twice can tell.
             .message_id(Some(format!("<{}@{}>", message.id, self.from.email.domain())));
+        if let Some(reply_to) = &content.reply_to {
+            let reply_to = reply_to.as_str().parse().map_err(|error| malformed(&error))?;
+            builder = builder.reply_to(Mailbox::new(None, reply_to));
+        }
         // RFC 8058, section 3: one POST to this address, without signing in, is enough.
         if let Some(link) = &content.unsubscribe {
             builder = builder
@@ -223,6 +228,8 @@ mod tests {
             text: "in words".to_owned(),
             html: Some("<p>in colour</p>".to_owned()),
             unsubscribe: Some("https://acme.example.com/unsubscribe?token=t".to_owned()),
+            sender: Some("Acme, \"Rockets\"".to_owned()),
+            reply_to: Some("help@acme.example".parse().unwrap()),
         };
         let to = Target::Mail("ada@example.com".parse().unwrap());
         Message { id: Id::from_uuid(uuid::Uuid::from_u128(7)), to, content }
@@ -251,6 +258,8 @@ mod tests {
         for part in [
             "MAIL FROM:<no-reply@example.com>",
             "RCPT TO:<ada@example.com>",
+            "From: =?utf-8?b?QWNtZSwgIlJvY2tldHMi?= <no-reply@example.com>\r\n",
+            "Reply-To: help@acme.example\r\n",
             "Subject: Greetings\r\n",
             "List-Unsubscribe: <https://acme.example.com/unsubscribe?token=t>\r\n",
             "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n",

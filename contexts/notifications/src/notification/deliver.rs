@@ -63,11 +63,16 @@ impl Notifications {
         let settings = self.known.settings(&self.store, cx).await?;
         let mailer = self.mailer(&settings, cx).await?;
         // The platform's server has a name to lose: no tenant floods it, and no link waits for that.
-        let shared = Arc::ptr_eq(&mailer, &self.mail) && !it.draft.content.secret;
-        if shared && self.pace.check_key(&cx.scope()).is_err() {
+        let platforms = Arc::ptr_eq(&mailer, &self.mail);
+        if platforms && !it.draft.content.secret && self.pace.check_key(&cx.scope()).is_err() {
             return Ok(Err(DeliveryError::Busy).into());
         }
-        let message = Message { id: it.id, to: Target::Mail(address), content: it.content() };
+        let mut content = it.content();
+        // A server of the tenant's own has a sender of its own.
+        if platforms {
+            (content.sender, content.reply_to) = (settings.brand.sender(), settings.brand.support.clone());
+        }
+        let message = Message { id: it.id, to: Target::Mail(address), content };
         Ok(mailer.deliver(&message).await)
     }
 

@@ -255,7 +255,7 @@ impl Notification {
     /// What a carrier is to bring.
     pub(crate) fn content(&self) -> Content {
         let Said { subject, text, html, unsubscribe, .. } = self.draft.content.clone();
-        Content { subject, text, html, unsubscribe }
+        Content { subject, text, html, unsubscribe, ..Content::default() }
     }
 
     /// Records how an attempt ended. Where two ran at once, a delivery counts whichever ends first, and a failure once.

@@ -14,7 +14,7 @@ use super::{
     plan::{self, Because, Facts, Mailbox},
 };
 use crate::{
-    Notifications,
+    Notifications, Site,
     channel::{Channel, State},
     known::Spoken,
     preference::Preference,
@@ -23,7 +23,7 @@ use crate::{
     template::{
         built_in,
         variable::{Given, Values},
-        wording::{NOT_RENDERED, Rendered, Surroundings},
+        wording::{NOT_RENDERED, Rendered},
     },
     text::Locale,
 };
@@ -106,7 +106,7 @@ impl Notifications {
             }
             _ => None,
         };
-        let rendered = speak(&spoken, &ask, &reached, &settings, unsubscribe.as_deref())?;
+        let rendered = speak(&spoken, &ask, &reached, (&self.site, &settings), unsubscribe.clone())?;
         let link = ask.link();
         let Rendered { subject, text, html, locale } = rendered;
         let text = match &ask.to {
@@ -271,15 +271,11 @@ fn speak(
     spoken: &Spoken,
     ask: &Ask,
     reached: &Reached,
-    settings: &Settings,
-    unsubscribe: Option<&str>,
+    (site, settings): (&Site, &Settings),
+    unsubscribe: Option<String>,
 ) -> Result<Rendered, Problem> {
     let wanted = Locale::chain(ask.locale.as_ref().or(reached.locale.as_ref()), &settings.locale);
-    let around = Surroundings {
-        company: settings.company(),
-        recipient: reached.name.clone(),
-        unsubscribe: unsubscribe.unwrap_or_default().to_owned(),
-    };
+    let around = site.surroundings(settings, &reached.name, unsubscribe.unwrap_or_default());
     match (spoken.ready.render(&wanted, &around, &ask.variables), built_in::wording(&ask.template)) {
         (Err(problem), Some(own)) if problem.code() == NOT_RENDERED => {
             tracing::warn!(template = %ask.template, %problem, "a tenant's template could not be rendered");

@@ -96,18 +96,27 @@ fn variables() -> Declared {
 /// The wording of the platform, if it has this template.
 pub(crate) fn wording(key: &Key) -> Option<Wording> {
     let Words { subject, why, button, otherwise, .. } = ALL.into_iter().find(|it| it.key == key.as_str())?;
-    let text = format!("Hello {{{{ name }}}},\n\n{why}\n\n{button}:\n{{{{ link }}}}\n\n{LASTS}\n{otherwise}\n");
+    let text = format!(
+        "Hello {{{{ name }}}},\n\n{why}\n\n{button}:\n{{{{ link }}}}\n\n{LASTS}\n{otherwise}\n\
+         {{% if company %}}\n{{{{ company }}}}\n{{% endif %}}{{% if support %}}Need help? {{{{ support }}}}\n{{% endif %}}"
+    );
+    // Styles stand at the elements: many programs that show mail know no others.
     let html = format!(
         r#"<!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><title>{subject}</title></head>
-<body style="margin:2em auto;max-width:36em;padding:0 1em;font-family:sans-serif;line-height:1.5;color:#1f2328">
-<p>Hello {{{{ name }}}},</p>
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{subject}</title></head>
+<body style="margin:0;padding:24px 12px;background:#f4f6f8;color:#17212b;font-family:sans-serif;line-height:1.5">
+<div style="max-width:544px;margin:0 auto;padding:28px;background:#ffffff;border:1px solid #dbe1e7;border-radius:14px">
+{{% if logo %}}<p style="margin-top:0"><img src="{{{{ logo }}}}" alt="{{{{ company }}}}" height="40" style="height:40px;max-width:220px"></p>
+{{% elif company %}}<p style="margin-top:0"><strong>{{{{ company }}}}</strong></p>
+{{% endif %}}<p>Hello {{{{ name }}}},</p>
 <p>{why}</p>
-<p><a href="{{{{ link }}}}" style="display:inline-block;padding:.6em 1.2em;border-radius:.3em;background:#1f4fd8;color:#fff;text-decoration:none">{button}</a></p>
-<p>If the button does not work, open this address in your browser:<br><a href="{{{{ link }}}}">{{{{ link }}}}</a></p>
-<p style="color:#59636e">{LASTS} {otherwise}</p>
-</body>
+<p style="margin:24px 0"><a href="{{{{ link }}}}" style="display:inline-block;padding:10px 20px;border-radius:10px;background:{{{{ accent }}}};color:{{{{ on_accent }}}};font-weight:bold;text-decoration:none">{button}</a></p>
+<p style="font-size:14px">If the button does not work, open this address in your browser:<br><a href="{{{{ link }}}}" style="color:#17212b;word-break:break-all">{{{{ link }}}}</a></p>
+<p style="margin-bottom:0;font-size:14px;color:#52606d">{LASTS} {otherwise}</p>
+</div>
+{{% if support %}}<p style="text-align:center;font-size:14px;color:#52606d">Need help? Write to {{{{ support }}}}</p>
+{{% endif %}}</body>
 </html>
 "#
     );
@@ -132,12 +141,24 @@ mod tests {
                 ("name".to_owned(), Given::Text("<b>O'Ada</b>".to_owned())),
                 ("link".to_owned(), Given::Text(link.to_owned())),
             ]);
-            let mail = ready.render(&[], &Surroundings::default(), &given).unwrap();
+            let around = Surroundings {
+                company: "<i>Acme".to_owned(),
+                accent: "#102030".to_owned(),
+                on_accent: "#ffffff".to_owned(),
+                support: "help@acme.example".to_owned(),
+                ..Surroundings::default()
+            };
+            let mail = ready.render(&[], &around, &given).unwrap();
             let html = mail.html.unwrap();
+            assert!(mail.text.ends_with("\n<i>Acme\nNeed help? help@acme.example\n"), "{}", mail.text);
+            assert!(html.contains("background:#102030;color:#ffffff") && html.contains("&lt;i&gt;Acme"), "{html}");
             assert!(mail.text.starts_with("Hello <b>O'Ada</b>,\n") && mail.text.contains(&format!("\n{link}\n")));
             assert_eq!(html.matches("href=\"https:").count(), 2, "{html}");
             assert!(
-                !html.contains("<script>") && !html.contains("<b>") && html.contains("&lt;b&gt;O&#x27;Ada"),
+                !html.contains("<script>")
+                    && !html.contains("<b>")
+                    && !html.contains("<i>")
+                    && html.contains("&lt;b&gt;O&#x27;Ada"),
                 "{html}"
             );
             mail.subject

@@ -10,7 +10,7 @@ use store::Page;
 use super::{
     Template, built_in,
     variable::{self, Values},
-    wording::{Rendered, Surroundings, Wording},
+    wording::{Rendered, Wording},
 };
 use crate::{Notifications, permissions as may, text::Locale};
 
@@ -162,11 +162,8 @@ impl Notifications {
         let ready = said.ready(&[])?;
         let mut values = variable::examples(&ready.wording.variables);
         values.extend(it.variables);
-        let around = Surroundings {
-            company: settings.company(),
-            recipient: recipient.to_owned(),
-            unsubscribe: format!("{}/unsubscribe", self.site.origin(&settings).unwrap_or_default()),
-        };
+        let unsubscribe = format!("{}/unsubscribe", self.site.origin(&settings).unwrap_or_default());
+        let around = self.site.surroundings(&settings, recipient, unsubscribe);
         ready.render(&Locale::chain(it.locale.as_ref(), &settings.locale), &around, &values)
     }
 }

@@ -12,7 +12,7 @@ pub(crate) const MOST: usize = 100;
 /// The longest text, in bytes.
 const LONGEST: usize = 10_000;
 /// What the platform tells every template; nobody declares these.
-pub(crate) const OWN: [&str; 3] = ["company", "recipient", "unsubscribe"];
+pub(crate) const OWN: [&str; 7] = ["company", "recipient", "unsubscribe", "logo", "accent", "on_accent", "support"];
 
 /// What a variable can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -123,8 +123,8 @@ pub(crate) fn faults(declared: &Declared) -> Vec<(String, String)> {
     }
     for (name, variable) in declared {
         if !is_name(name) || OWN.contains(&name.as_str()) {
-            let detail = "expected lower-case letters, digits and _, and none of company, recipient, unsubscribe";
-            faults.push((format!("/variables/{name}"), detail.to_owned()));
+            let detail = format!("expected lower-case letters, digits and _, and none of {}", OWN.join(", "));
+            faults.push((format!("/variables/{name}"), detail));
         }
         if let Some(why) = variable.example.refused(variable.r#type) {
             faults.push((format!("/variables/{name}/example"), why.to_owned()));

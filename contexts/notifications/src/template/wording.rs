@@ -78,6 +78,24 @@ pub(crate) struct Surroundings {
     pub(crate) recipient: String,
     /// The link by which the recipient opts out, where that is possible.
     pub(crate) unsubscribe: String,
+    /// The address of the tenant's logo, if it has one.
+    pub(crate) logo: String,
+    /// The colour of buttons.
+    pub(crate) accent: String,
+    /// That of text upon them.
+    pub(crate) on_accent: String,
+    /// Where the tenant's people find help, if it says so.
+    pub(crate) support: String,
+}
+
+impl Surroundings {
+    /// By the names in [`OWN`].
+    fn values(&self) -> [(String, Value); OWN.len()] {
+        let Self { company, recipient, unsubscribe, logo, accent, on_accent, support } = self;
+        let values = [company, recipient, unsubscribe, logo, accent, on_accent, support];
+        let mut values = values.into_iter();
+        OWN.map(|name| (name.to_owned(), values.next().map(|it| Value::from(it.as_str())).unwrap_or_default()))
+    }
 }
 
 impl Wording {
@@ -142,12 +160,7 @@ impl Ready {
         around: &Surroundings,
         values: &[(String, Value)],
     ) -> Result<Rendered, (&'static str, Fault)> {
-        let own = [
-            ("company".to_owned(), Value::from(around.company.as_str())),
-            ("recipient".to_owned(), Value::from(around.recipient.as_str())),
-            ("unsubscribe".to_owned(), Value::from(around.unsubscribe.as_str())),
-        ];
-        let values = Value::from_pairs(values.iter().cloned().chain(own));
+        let values = Value::from_pairs(values.iter().cloned().chain(around.values()));
         let render = |part: &'static str| {
             self.compiled.render(&format!("{locale}.{part}"), &values).map_err(|fault| (part, fault))
         };
