@@ -57,6 +57,9 @@ async fn every_page_is_for_everyone() {
     album.looked_at(&modules).await;
     let operator = claimed(&site).await;
     let owner = company(&site, "acme").await;
+    let tenants = operator.does("GET", "/v1/tenants", Value::Null).await;
+    let seats = format!("/v1/tenants/{}/quotas/seats", tenants["items"][0]["id"].as_str().unwrap());
+    operator.does("PUT", &seats, json!({ "limit": 20 })).await;
     album.of_visitors(&owner, &operator).await;
     album.of_members(&owner).await;
     album.of_owners(&owner).await;

@@ -346,12 +346,81 @@ async fn domain(owner: &Person<'_>, says: &Mutex<String>) {
     })
     .await;
     assert_eq!(branding.json::<Value>().await.unwrap()["accent"], "#123456");
+    canonical(owner).await;
     let challenge = added["challenge"]["url"].as_str().unwrap().trim_start_matches("http://shop.localhost").to_owned();
     let answer = at_shop(&challenge).await;
     assert_eq!(answer.status(), StatusCode::NOT_FOUND, "that a name leads here does not show whose it is");
     owner.does("DELETE", &format!("/v1/domains/{}", added["id"].as_str().unwrap()), Value::Null).await;
     until("it leads there no more", async || {
         (at_shop("/v1/branding").await.status() == StatusCode::NOT_FOUND).then_some(())
+    })
+    .await;
+}
+
+/// At a domain of its own, every page for signing in leads to where it stands, and takes nothing there with it.
+async fn canonical(owner: &Person<'_>) {
+    let document = owner.does("GET", "/openapi.json", Value::Null).await;
+    let at_shop = |method: &str, path: &str| {
+        owner.site.visitor("freehold.localhost").request(method, path).header("host", "shop.localhost")
+    };
+    let home = owner.site.at(&owner.host, "");
+    let mut pages = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let page = |it: &Value| {
+            let html = it["responses"]["200"]["content"].get("text/html").is_some();
+            html && it["x-scope"] == "tenant" && it["tags"][0] == "identity"
+        };
+        if !item.get("get").is_some_and(page) {
+            continue;
+        }
+        let rest = format!("{path}?return_to=%2F%2Fevil.example&a=%0d%0ax");
+        let asked = at_shop("GET", &rest).send().await.unwrap();
+        assert_eq!(asked.status(), StatusCode::TEMPORARY_REDIRECT, "{path}: say in the gateway where it stands");
+        assert_eq!(asked.headers()["location"], format!("{home}{rest}"));
+        let sent = at_shop("POST", path).form(&[("password", PASSWORD)]).send().await.unwrap();
+        assert_eq!(sent.status(), StatusCode::SEE_OTHER, "{path}: a password is not sent on");
+        assert_eq!(sent.headers()["location"], format!("{home}{path}"));
+        assert_eq!(sent.headers().get("set-cookie"), None);
+        pages += 1;
+    }
+    assert!(pages > 5, "the document lists the pages");
+    let other = at_shop("GET", "//evil.example/sign-in").send().await.unwrap();
+    assert_eq!(other.status(), StatusCode::NOT_FOUND);
+}
+
+/// What its pages and mails show of it.
+async fn shown(owner: &Person<'_>) {
+    let visitor = owner.site.visitor(&owner.host);
+    let page = visitor.request("GET", "/sign-in").send().await.unwrap();
+    let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(!policy.contains("unsafe") && policy.contains("default-src 'none'"), "{policy}");
+    let page = page.text().await.unwrap();
+    assert!(page.contains("alt=\"Acme Rockets\"") && page.contains("mailto:help@acme.example"), "{page}");
+    let style = page.split("href=\"/brand.css").nth(1).unwrap().split('"').next().unwrap();
+    let style = format!("/brand.css{style}");
+    let sheet = visitor.request("GET", &style).send().await.unwrap();
+    assert!(sheet.headers()["cache-control"].to_str().unwrap().contains("immutable"));
+    let tag = sheet.headers()["etag"].clone();
+    assert!(sheet.text().await.unwrap().contains("--fill: #123456"));
+    let again = visitor.request("GET", "/brand.css").header("if-none-match", tag).send().await.unwrap();
+    assert_eq!(
+        (again.status(), &again.headers()["cache-control"]),
+        (StatusCode::NOT_MODIFIED, &"no-cache".parse().unwrap())
+    );
+    let styled = visitor.request("GET", "/brand.css?accent=%23123456;%7D*%7B&on_accent=red").send().await.unwrap();
+    assert_eq!(styled.status(), StatusCode::BAD_REQUEST, "nothing but a colour gets into a style");
+    until("a mail with the tenant's name, colours and logo", async || {
+        let email = unique("branded");
+        let asked = json!({ "email": email, "name": "Grace", "role": "member" });
+        let invited = owner.does("POST", "/v1/invitations", asked).await;
+        let link = owner.site.link_for(&email).await;
+        assert!(link.starts_with(&owner.site.at(&owner.host, "/welcome?")), "{link}");
+        let mail = owner.site.mail_to(&email).await;
+        owner.does("DELETE", &format!("/v1/invitations/{}", invited["user"].as_str().unwrap()), Value::Null).await;
+        let html = mail["HTML"].as_str().unwrap().replace("&#x2f;", "/");
+        let branded = mail["From"]["Name"] == "Acme Rockets" && mail["ReplyTo"][0]["Address"] == "help@acme.example";
+        let logo = format!("{}/v1/branding/logo?v=", owner.site.at(&owner.host, ""));
+        (branded && html.contains("background:#123456") && html.contains(&logo)).then_some(())
     })
     .await;
 }
@@ -399,5 +468,6 @@ async fn a_face_and_a_domain_of_its_own() {
     site.visitor("freehold.localhost").does("POST", "/v1/sign-up", asked).await;
     let owner = site.visitor("acme.freehold.localhost").follows(&site.link_for(&email).await, PASSWORD).await;
     face(&owner).await;
+    shown(&owner).await;
     domain(&owner, &says).await;
 }

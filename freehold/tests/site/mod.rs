@@ -208,14 +208,22 @@ impl Site {
         (tenant["id"].as_str().unwrap().to_owned(), owner)
     }
 
-    /// The link in the newest mail to an address.
-    pub(crate) async fn link_for(&self, address: &str) -> String {
+    /// The newest mail to an address.
+    pub(crate) async fn mail_to(&self, address: &str) -> Value {
         let api = format!("http://127.0.0.1:{}/api/v1", self.mailpit + 1);
         until(&format!("mail to {address}"), async || {
             let found = self.http.get(format!("{api}/search?query=to:%22{address}%22")).send().await.ok()?;
             let found: Value = found.json().await.ok()?;
             let id = found["messages"][0]["ID"].as_str()?.to_owned();
-            let mail: Value = self.http.get(format!("{api}/message/{id}")).send().await.ok()?.json().await.ok()?;
+            self.http.get(format!("{api}/message/{id}")).send().await.ok()?.json().await.ok()
+        })
+        .await
+    }
+
+    /// The link in the newest mail to an address.
+    pub(crate) async fn link_for(&self, address: &str) -> String {
+        until(&format!("a link to {address}"), async || {
+            let mail = self.mail_to(address).await;
             let text = mail["Text"].as_str()?;
             text.split_whitespace().find(|word| word.starts_with("http")).map(str::to_owned)
         })
