@@ -19,7 +19,8 @@ let looked = 0;
 async function look({ url, name, cookie, form, bytes, status = 200 }, colorScheme, width) {
   const where = `${name} ${width} ${colorScheme}`;
   const context = await browser.newContext({ colorScheme, viewport: { width, height: 900 } });
-  if (cookie) await context.setExtraHTTPHeaders({ cookie });
+  const [key, value] = cookie ? cookie.split("=") : [];
+  if (cookie) await context.addCookies([{ name: key, value, url }]);
   const page = await context.newPage();
   const loaded = [];
   const expected = `Failed to load resource: the server responded with a status of ${status}`;
@@ -27,7 +28,7 @@ async function look({ url, name, cookie, form, bytes, status = 200 }, colorSchem
   page.on("response", (it) => loaded.push(it.body()));
   if (form) {
     const type = "application/x-www-form-urlencoded";
-    const post = (route) => route.continue({ method: "POST", postData: form, headers: { ...route.request().headers(), cookie: cookie ?? "", "content-type": type } });
+    const post = (route) => route.continue({ method: "POST", postData: form, headers: { ...route.request().headers(), "content-type": type } });
     await page.route(url, post, { times: 1 });
   }
   const answer = await page.goto(url);
