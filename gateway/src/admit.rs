@@ -106,7 +106,7 @@ impl Gateway {
 
     /// Where the pages for signing in stand for a host name that is only another name of a tenant.
     pub(crate) async fn canonical(&self, host: &str) -> Option<String> {
-        let (tenant, _) = self.by_host(host).await.ok()??;
+        let tenant = self.by_host(host).await.ok()??;
         let origin = &tenant.view.origin;
         let (_, authority) = origin.split_once("://")?;
         let home = authority.split(':').next()?;
