@@ -51,7 +51,7 @@ impl Notifications {
             Ok(())
         };
         self.store.at(&cx).change(&Settings::ID.to_owned(), rule).await?;
-        self.known.forget_settings(cx.scope()).await;
+        self.known.forget_settings(cx.scope());
         Ok(())
     }
 }
