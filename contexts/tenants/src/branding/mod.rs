@@ -125,13 +125,12 @@ impl Tenants {
 
 impl Handle<ReadBranding> for Tenants {
     async fn handle(&self, _: ReadBranding, cx: Granted<ReadBranding>) -> Result<BrandingView, Problem> {
-        let tenant = cx.tenant()?;
+        let read = async { Ok::<_, Problem>(self.branding(&cx).await?.view(&self.company(&cx).await?)) };
         // A service keeps what it is told, often because it changed just now: it is told what is stored.
         if matches!(cx.caller(), Caller::Service { .. }) {
-            self.brands.forget(&tenant);
+            return read.await;
         }
-        let read = async { Ok::<_, Problem>(self.branding(&cx).await?.view(&self.company(&cx).await?)) };
-        Ok(BrandingView::clone(&**self.brands.get_or(tenant, read).await?))
+        Ok(BrandingView::clone(&**self.brands.get_or(cx.tenant()?, read).await?))
     }
 }
 
