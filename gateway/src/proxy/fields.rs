@@ -143,6 +143,7 @@ pub(super) fn incoming(headers: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::credential::{OPERATOR_COOKIE, SESSION_COOKIE};
     use kernel::cx::TraceId;
 
     fn sent(fields: &[(&str, &str)]) -> Parts {
@@ -196,7 +197,8 @@ mod tests {
 
     #[test]
     fn credentials_stay_unless_the_route_says_so() {
-        let cookie = format!("theme=dark; {SESSION_COOKIE}=secret;lang=en; {OPERATOR_COOKIE}=secret");
+        let cookie =
+            format!("theme=dark; {SESSION_COOKIE}=secret;lang=en; {OPERATOR_COOKIE}=secret; freehold_device=d");
         let parts = sent(&[("authorization", "Bearer secret"), ("cookie", &cookie)]);
         let headers = passed(&parts, Credentials::Kept);
         assert!(!headers.contains_key("authorization"));
@@ -213,6 +215,7 @@ mod tests {
         let mut headers = sent(&[
             ("set-cookie", "theme=dark"),
             ("set-cookie", &format!(" {SESSION_COOKIE} =fixed; Path=/")),
+            ("set-cookie", &format!("={SESSION_COOKIE}=fixed; Path=/")),
             ("connection", "x-hop"),
             ("x-hop", "1"),
         ])
