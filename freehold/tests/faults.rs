@@ -1,6 +1,6 @@
 //! What goes wrong around the program: power cuts that take unsynced writes along, a full disk, a clock that jumps, a
 //! broken page, a second process, a port in use, keys that cannot be read. Each has a clear end, and nothing is damaged further.
-#![expect(clippy::unwrap_used, reason = "a test stops where something is not as it must be")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where something is not as it must be")]
 
 mod site;
 

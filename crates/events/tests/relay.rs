@@ -47,7 +47,7 @@ async fn created(engine: &ModelEngine, partition: u16) -> CoreKey {
         kind: "test.thing".to_owned(),
         id: number.to_string(),
     };
-    let key = (0..).map(key).find(|key| outbox_partition(key) == partition).unwrap();
+    let key = (0..10_000).map(key).find(|key| outbox_partition(key) == partition).unwrap();
     let write =
         Write::Put { body: Vec::new(), claims: Vec::new(), terms: Vec::new(), timers: Vec::new(), expires: None };
     let id = CommitId { bytes: [0; 16], remember: Duration::ZERO };

@@ -158,6 +158,12 @@ async fn an_erasure_that_dies_leaves_nothing_that_is_believed() {
         .collect();
     assert_eq!(left.len(), 3, "the file, its write-ahead log, the index of that");
     assert_eq!(shards.erase(&one).await.unwrap(), 1);
+    drop(shards);
+    for (path, bytes) in &left {
+        fs::write(path, bytes).unwrap();
+    }
+    let shards = Shards::open(data.path()).unwrap();
+    assert_eq!(shards.get(&key(&one, "a")).await.unwrap(), None, "what an earlier life left is not believed");
     shards.close(&one).await.unwrap();
     drop(shards);
     // As many files were still there when it died, and as few.
@@ -300,4 +306,27 @@ async fn a_bounded_number_of_files_is_open() {
     for number in 1..=150 {
         assert_eq!(shards.export(&space(number), None, 9).await.unwrap().len(), 3);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_breaks_while_its_events_wait_holds_up_no_other() {
+    let data = tempfile::tempdir().unwrap();
+    let shards = Arc::new(Shards::open(data.path()).unwrap());
+    for number in 1..=80 {
+        shards.dedicate(&space(number)).await.unwrap();
+        created(&shards, &space(number), "a").await;
+    }
+    // Closed by now, for the others' sake.
+    let file = data.path().join(HOMES).join(format!("{}.1.sqlite", space(1).as_str()));
+    let good = fs::read(&file).unwrap();
+    fs::write(&file, "no database").unwrap();
+    assert_eq!(relay(&shards).turn().await.unwrap(), 79);
+    assert_eq!(texts(&shards).await.len(), 79);
+    // Once it is whole again, and had its rest.
+    fs::write(&file, good).unwrap();
+    drop(shards);
+    let shards = Arc::new(Shards::open(data.path()).unwrap());
+    while shards.due(None, Timestamp::UNIX_EPOCH, 200).await.unwrap().len() < 80 {}
+    while relay(&shards).turn().await.unwrap() > 0 {}
+    assert_eq!(texts(&shards).await.len(), 80, "nothing is lost");
 }
