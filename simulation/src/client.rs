@@ -215,7 +215,7 @@ fn code(answer: &Answer) -> String {
 fn told(answer: &Answer) -> Told {
     match answer.status.as_u16() {
         200..300 => Told::Done(serde_json::from_slice(&answer.body).unwrap_or_default()),
-        429 | 500.. => Told::Unknown,
+        500.. => Told::Unknown,
         _ => Told::Refused(code(answer)),
     }
 }

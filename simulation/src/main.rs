@@ -25,6 +25,22 @@ struct Arguments {
     /// Prints the trace of the first seed
     #[arg(long)]
     trace: bool,
+    /// Runs each seed twice, and tells where the second run differs
+    #[arg(long)]
+    twice: bool,
+}
+
+/// One seed, once or twice.
+fn one(seed: u64, twice: bool) -> Report {
+    let mut report = run(Plan { seed, keeps_trace: twice, ..Plan::default() });
+    if twice {
+        let again = run(Plan { seed, keeps_trace: true, ..Plan::default() });
+        let differ = report.trace.iter().zip(&again.trace).find(|(one, other)| one != other);
+        if let Some((one, other)) = differ {
+            report.broken.push(format!("it is another run the second time:\n  {one}  {other}"));
+        }
+    }
+    report
 }
 
 fn main() -> ExitCode {
@@ -45,7 +61,7 @@ fn main() -> ExitCode {
                     if seed >= end {
                         return;
                     }
-                    let report = run(Plan { seed, ..Plan::default() });
+                    let report = one(seed, arguments.twice);
                     for broken in &report.broken {
                         println!("seed {seed}: {broken}");
                     }
