@@ -68,8 +68,10 @@ pub(crate) async fn settles(world: &World) -> Result<(), Broken> {
 }
 
 /// All that must hold of the installation.
-pub(crate) async fn installation(site: &Site, operator: &Client) -> Result<(), Broken> {
-    if let Some(wrong) = site.world.ledger.log_is_wrong() {
+pub(crate) async fn installation(site: &Site, operator: &Client, companies: &[Company]) -> Result<(), Broken> {
+    // What still waits of a tenant that is erased goes with it.
+    let erased: Vec<&str> = companies.iter().filter(|it| it.erased).map(|it| it.id.as_str()).collect();
+    if let Some(wrong) = site.world.ledger.log_is_wrong(&erased) {
         return Err(Broken(wrong));
     }
     let letters = operator.reads("/v1/operations/dead-letters").await?;

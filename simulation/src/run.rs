@@ -88,7 +88,7 @@ async fn lives(world: &Arc<World>) -> Result<(), Broken> {
     ended(reaper).await?;
     world.faults.end();
     settles(world).await?;
-    installation(&site, &operator).await?;
+    installation(&site, &operator, &companies).await?;
     for company in &companies {
         company.holds(world, &operator).await?;
     }
@@ -144,12 +144,12 @@ async fn company(site: Arc<Site>, operator: Client, place: usize) -> Result<Comp
         company.id.clone(),
         site.world.dice(&format!("weather{place}")),
     ));
-    company.is_run(2 + dice.below(5)).await?;
+    company.is_run(1..3 + dice.below(5)).await?;
     let erased = dice.in_a_thousand(500).then(|| dice.one_of(&company.people)).flatten();
     if let Some(person) = &erased {
         company.loses_one(&person.id).await?;
     }
-    company.is_run(1 + dice.below(3)).await?;
+    company.is_run(20..21 + dice.below(3)).await?;
     for (place, person) in at_work.into_iter().enumerate() {
         let worked = ended(person).await?;
         if let Some(known) = company.people.get_mut(place) {

@@ -1,6 +1,6 @@
 //! What people do all day.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -105,10 +105,10 @@ impl Person {
 }
 
 impl Company {
-    /// The owner's day: each act once or a few times, in an order of chance.
-    pub(crate) async fn is_run(&mut self, acts: u64) -> Result<(), Broken> {
+    /// The owner's day, by chance; each act has a number.
+    pub(crate) async fn is_run(&mut self, acts: Range<u64>) -> Result<(), Broken> {
         let owner = self.owner.client.clone();
-        for number in 1..=acts {
+        for number in acts {
             tokio::time::sleep(owner.dice.millis(2_500)).await;
             match owner.dice.below(7) {
                 0 => self.switches(number).await?,
