@@ -168,7 +168,7 @@ impl Gateway {
 
 /// Whether nothing was found out, rather than that a credential is not good.
 fn is_fault(problem: &Problem) -> bool {
-    matches!(problem.kind(), ProblemKind::Unavailable | ProblemKind::Internal)
+    matches!(problem.kind(), ProblemKind::Unavailable | ProblemKind::Timeout | ProblemKind::Internal)
 }
 
 /// Whether people may come in to a tenant.

@@ -8,7 +8,7 @@ use std::{
 use crate::dice::Dice;
 
 /// Something that is broken on purpose, to see whether it is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Sabotage {
     /// Now and then a commit is acknowledged and not stored.
     LosesCommits,
@@ -26,6 +26,20 @@ pub enum Sabotage {
     KeepsTheErased,
     /// Destroying a key leaves it in place.
     KeepsKeys,
+}
+
+impl Sabotage {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::LosesCommits,
+        Self::ForgetsCommits,
+        Self::HidesEvents,
+        Self::LosesEvents,
+        Self::DoublesFacts,
+        Self::MixesAnswers,
+        Self::KeepsTheErased,
+        Self::KeepsKeys,
+    ];
 }
 
 /// What becomes of one act at a port.

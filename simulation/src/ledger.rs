@@ -64,8 +64,9 @@ impl Ledger {
         self.kept().scopes.get(scope).cloned().unwrap_or_default()
     }
 
-    /// What is wrong with the log: an event that is missing, is there twice, or stands before an older one of its aggregate.
-    pub(crate) fn log_is_wrong(&self) -> Option<String> {
+    /// What is wrong with the log: an event that is missing, is there twice, or stands before an older one of its
+    /// aggregate. Of scopes that were erased some may be missing.
+    pub(crate) fn log_is_wrong(&self, erased: &[&str]) -> Option<String> {
         let kept = self.kept();
         let (mut seen, mut newest) = (BTreeSet::new(), BTreeMap::new());
         for (id, of, version) in &kept.logged {
@@ -78,7 +79,8 @@ impl Ledger {
             }
             *before = *version;
         }
-        let committed = kept.scopes.iter().flat_map(|(scope, of)| of.ids.iter().map(move |id| (scope, id)));
+        let lasting = kept.scopes.iter().filter(|(scope, _)| !erased.contains(&scope.as_str()));
+        let committed = lasting.flat_map(|(scope, of)| of.ids.iter().map(move |id| (scope, id)));
         let lost = committed.into_iter().find(|(_, id)| !seen.contains(id));
         lost.map(|(scope, id)| format!("the event {id} of {scope} was committed and is not in the log"))
     }

@@ -8,16 +8,20 @@
 //! Time moves only when everybody waits, chance comes from the seed, and all runs on one thread: a seed gives the same
 //! run each time, to the byte.
 
+mod arrival;
+mod check;
 mod client;
 mod clock;
 mod dice;
 mod faults;
 mod ledger;
+mod memory;
 mod ports;
 mod run;
 mod site;
 mod streams;
 mod trace;
+mod work;
 mod world;
 
 pub use faults::Sabotage;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use clap::Parser;
-use simulation::{Plan, Report, run};
+use simulation::{Plan, Report, Sabotage, run};
 
 /// Runs the whole platform under simulated time, seed by seed.
 #[derive(Parser)]
@@ -25,12 +25,32 @@ struct Arguments {
     /// Prints the trace of the first seed
     #[arg(long)]
     trace: bool,
+    /// Runs each seed twice, and tells where the second run differs
+    #[arg(long)]
+    twice: bool,
+    /// Breaks something on purpose: in how many seeds is it found?
+    #[arg(long)]
+    sabotage: Option<Sabotage>,
+}
+
+/// One seed, once or twice.
+fn one(seed: u64, arguments: &Arguments) -> Report {
+    let plan = Plan { seed, sabotage: arguments.sabotage, keeps_trace: arguments.twice || arguments.trace };
+    let mut report = run(plan);
+    if arguments.twice {
+        let again = run(plan);
+        let differ = report.trace.iter().zip(&again.trace).find(|(one, other)| one != other);
+        if let Some((one, other)) = differ {
+            report.broken.push(format!("it is another run the second time:\n  {one}  {other}"));
+        }
+    }
+    report
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if arguments.trace {
-        let report = run(Plan { seed: arguments.from, keeps_trace: true, ..Plan::default() });
+        let report = one(arguments.from, &arguments);
         report.trace.iter().for_each(|line| print!("{line}"));
         return tell(&[report]);
     }
@@ -45,7 +65,7 @@ fn main() -> ExitCode {
                     if seed >= end {
                         return;
                     }
-                    let report = run(Plan { seed, ..Plan::default() });
+                    let report = one(seed, &arguments);
                     for broken in &report.broken {
                         println!("seed {seed}: {broken}");
                     }
@@ -66,6 +86,6 @@ fn tell(reports: &[Report]) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     println!("{} seeds show something that does not hold: {broken:?}", broken.len());
-    println!("one of them again: cargo xtask simulate --from SEED --trace");
+    println!("one of them again: cargo xtask simulate -- --from SEED --trace");
     ExitCode::FAILURE
 }

@@ -1,13 +1,18 @@
 //! One run: a seed, a world, people at work, and what must hold after it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::json;
+use tokio::task::JoinHandle;
 
 use crate::{
     Broken, Sabotage,
-    client::{Client, slug},
+    arrival::{founds, operator},
+    check::{installation, nothing_in_clear, settles},
+    client::Client,
+    dice::Dice,
     faults::Faults,
+    memory::{Company, Person},
     site::Site,
     world::World,
 };
@@ -47,7 +52,7 @@ pub fn run(plan: Plan) -> Report {
     drop(rustls::crypto::ring::default_provider().install_default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime without a driver of input can be built");
-    runtime.block_on(within(plan))
+    tokio::task::LocalSet::new().block_on(&runtime, within(plan))
 }
 
 async fn within(plan: Plan) -> Report {
@@ -68,19 +73,104 @@ async fn within(plan: Plan) -> Report {
     }
 }
 
-async fn lives(world: &std::sync::Arc<World>) -> Result<(), Broken> {
-    let site = Site::of(std::sync::Arc::clone(world))?;
+/// All of it, from the first start to the last look.
+async fn lives(world: &Arc<World>) -> Result<(), Broken> {
+    let site = Site::of(Arc::clone(world))?;
     site.start().await?;
-    for tenant in 0..crate::TENANTS {
-        let visitor = Client::of(&site, None, &format!("visitor{tenant}"));
-        let asked =
-            json!({ "company": "A", "slug": slug(tenant), "name": "Ada", "email": format!("a{tenant}@mail.example") });
-        visitor.does("POST", "/v1/sign-up", &asked).await?;
-        while world.mailbox.link(&format!("a{tenant}@mail.example")).is_none() {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+    let operator = operator(&site).await?;
+    let reaper = tokio::task::spawn_local(reaps(Arc::clone(&site)));
+    let at_work =
+        (0..crate::TENANTS).map(|place| tokio::task::spawn_local(company(Arc::clone(&site), operator.clone(), place)));
+    let mut companies = Vec::new();
+    for company in at_work.collect::<Vec<_>>() {
+        companies.push(ended(company).await?);
+    }
+    ended(reaper).await?;
+    world.faults.end();
+    settles(world).await?;
+    installation(&site, &operator, &companies).await?;
+    for company in &companies {
+        company.holds(world, &operator).await?;
+    }
+    // Once more, with what looking has caused.
+    settles(world).await?;
+    nothing_in_clear(world, &companies).await
+}
+
+/// What a task came to; a panic is something that does not hold.
+async fn ended<T>(task: JoinHandle<Result<T, Broken>>) -> Result<T, Broken> {
+    task.await.map_err(|error| Broken(error.to_string()))?
+}
+
+/// Ends the process now and then, at any instant, and starts it again.
+async fn reaps(site: Arc<Site>) -> Result<(), Broken> {
+    let dice = site.world.dice("reaper");
+    for _ in 0..dice.below(4) {
+        tokio::time::sleep(dice.millis(25_000)).await;
+        site.die();
+        tokio::time::sleep(dice.millis(3_000)).await;
+        site.start().await?;
+    }
+    Ok(())
+}
+
+/// The whole life of a company.
+async fn company(site: Arc<Site>, operator: Client, place: usize) -> Result<Company, Broken> {
+    let dice = site.world.dice(&format!("company{place}"));
+    tokio::time::sleep(dice.millis(3_000)).await;
+    let (id, owner) = founds(&site, place).await?;
+    let seats = 2 + dice.below(6);
+    operator.does("PUT", &format!("/v1/tenants/{id}/quotas/seats"), &json!({ "limit": seats })).await?;
+    let (people, features) = (Vec::new(), BTreeMap::new());
+    let mut company = Company {
+        id,
+        place,
+        owner,
+        people,
+        invited: 0,
+        seats,
+        features,
+        held: 0,
+        spent: 0,
+        told: Vec::new(),
+        erased: false,
+    };
+    company.has_a_template().await?;
+    company.grows(1 + dice.below(3)).await?;
+    let at_work: Vec<_> =
+        company.people.iter().map(|person| tokio::task::spawn_local(person.clone().works())).collect();
+    let weather = tokio::task::spawn_local(suspends(
+        operator.clone(),
+        company.id.clone(),
+        site.world.dice(&format!("weather{place}")),
+    ));
+    company.is_run(1..3 + dice.below(5)).await?;
+    let erased = dice.in_a_thousand(500).then(|| dice.one_of(&company.people)).flatten();
+    if let Some(person) = &erased {
+        company.loses_one(&person.id).await?;
+    }
+    company.is_run(20..21 + dice.below(3)).await?;
+    for (place, person) in at_work.into_iter().enumerate() {
+        let worked = ended(person).await?;
+        if let Some(known) = company.people.get_mut(place) {
+            *known = Person { erased: known.erased, ..worked };
         }
     }
-    site.die();
-    site.start().await?;
+    ended(weather).await?;
+    if dice.in_a_thousand(250) {
+        operator.does("POST", &format!("/v1/tenants/{}/erase", company.id), &json!({})).await?;
+        company.erased = true;
+    }
+    Ok(company)
+}
+
+/// Suspends a tenant now and then, and lets it go on.
+async fn suspends(operator: Client, tenant: String, dice: Dice) -> Result<(), Broken> {
+    for _ in 0..dice.below(3) {
+        tokio::time::sleep(dice.millis(15_000)).await;
+        operator.does("POST", &format!("/v1/tenants/{tenant}/suspend"), &json!({ "reason": "unpaid" })).await?;
+        tokio::time::sleep(dice.millis(5_000)).await;
+        operator.does("POST", &format!("/v1/tenants/{tenant}/resume"), &json!({})).await?;
+    }
     Ok(())
 }

@@ -2,7 +2,10 @@
 
 use std::{
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -10,7 +13,7 @@ use bytes::Bytes;
 use freehold::{Config, Following, Platform};
 use http::{StatusCode, header};
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use web::{Body, Request};
 
 use crate::{Broken, world::World};
@@ -41,8 +44,9 @@ pub(crate) struct Site {
     pub(crate) world: Arc<World>,
     config: Config,
     running: Mutex<Option<Running>>,
-    /// Counts starts and deaths: odd while a process runs.
-    lives: watch::Sender<u64>,
+    /// Counts starts and deaths, and wakes those who wait for one, the first first.
+    turns: AtomicU64,
+    turned: Notify,
 }
 
 impl Site {
@@ -56,7 +60,7 @@ impl Site {
             ("rate", json!(1_000_000)),
         ];
         let config = Config::given(&settings).map_err(|error| Broken(error.to_string()))?;
-        Ok(Arc::new(Self { world, config, running: Mutex::default(), lives: watch::Sender::new(0) }))
+        Ok(Arc::new(Self { world, config, running: Mutex::default(), turns: AtomicU64::new(0), turned: Notify::new() }))
     }
 
     fn running(&self) -> std::sync::MutexGuard<'_, Option<Running>> {
@@ -71,8 +75,8 @@ impl Site {
             match platform.follow().await {
                 Ok(following) => {
                     *self.running() = Some(Running { platform, _following: following });
-                    self.lives.send_modify(|lives| *lives += 1);
                     self.world.trace.tell("a process starts");
+                    self.turns();
                     return Ok(());
                 }
                 Err(error) => self.world.trace.tell(format_args!("it does not start: {error:#}")),
@@ -86,25 +90,39 @@ impl Site {
     pub(crate) fn die(&self) {
         self.world.trace.tell("the process dies");
         drop(self.running().take());
-        self.lives.send_modify(|lives| *lives += 1);
+        self.turns();
     }
 
-    /// The process that runs, once one does.
-    pub(crate) async fn platform(&self) -> (Arc<Platform>, watch::Receiver<u64>) {
-        let mut lives = self.lives.subscribe();
+    fn turns(&self) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
+        self.turned.notify_waiters();
+    }
+
+    /// Waits until there was another start or death than `known`.
+    async fn turns_from(&self, known: u64) {
         loop {
-            lives.mark_unchanged();
-            if let Some(running) = self.running().as_ref() {
-                return (Arc::clone(&running.platform), lives);
+            let turned = self.turned.notified();
+            if self.turns.load(Ordering::Relaxed) != known {
+                return;
             }
-            // The sender lives as long as this does.
-            drop(lives.changed().await);
+            turned.await;
+        }
+    }
+
+    /// The process that runs, once one does, and which start it was.
+    pub(crate) async fn platform(&self) -> (Arc<Platform>, u64) {
+        loop {
+            let known = self.turns.load(Ordering::Relaxed);
+            if let Some(running) = self.running().as_ref() {
+                return (Arc::clone(&running.platform), known);
+            }
+            self.turns_from(known).await;
         }
     }
 
     /// Sends a request; nothing comes back where the process dies before its answer is read.
     pub(crate) async fn ask(&self, from: IpAddr, request: Request) -> Option<Answer> {
-        let (platform, mut lives) = self.platform().await;
+        let (platform, life) = self.platform().await;
         let answered = async {
             let response = platform.answer(from, request).await;
             let (parts, body) = response.into_parts();
@@ -116,7 +134,7 @@ impl Site {
         };
         tokio::select! {
             biased;
-            _ = lives.changed() => None,
+            () = self.turns_from(life) => None,
             answer = answered => answer,
         }
     }

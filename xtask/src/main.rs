@@ -19,6 +19,7 @@ mod reference;
 mod resolution;
 mod schemas;
 mod servers;
+mod simulate;
 mod sizes;
 mod sources;
 mod spdx;
@@ -71,6 +72,15 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// The whole platform under simulated time, with faults by seed: `cargo xtask simulate -- --help`
+    Simulate {
+        /// Builds with optimisation, for very many seeds
+        #[arg(long)]
+        release: bool,
+        /// What the simulation itself is told
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Every test, with the servers it needs; under CI=true a skipped one is a failure
     Test {
         /// Fail when a test is skipped
@@ -88,6 +98,7 @@ fn main() -> ExitCode {
         Command::Schemas { check } => generated::schemas_only(mode(check)),
         Command::Check => check::run(),
         Command::Fuzz { examples } => openapi::fuzz(examples),
+        Command::Simulate { release, arguments } => simulate::run(release, &arguments),
         Command::Bench { arguments } => bench::run(&arguments),
         Command::Graph => graph::run(),
         Command::Sizes => sizes::run(),

@@ -1,6 +1,8 @@
 //! The saga that destroys a tenant: a cursor over everything that holds its data. Each step can be done again, and the
 //! cursor moves after it, so that a crash between any two of them repeats one and leaves out none.
 
+use std::time::Duration;
+
 use contracts::tenants::TenantErased;
 use kernel::{Aggregate, AnyEvent, Happened, ScopeKind, TenantId, Timer, Timestamp, UserId};
 use schemars::JsonSchema;
@@ -13,6 +15,11 @@ pub(crate) const DOMAINS: &str = "domains";
 /// After all others: without it, what the platform's own log says of the tenant cannot be read.
 pub(crate) const NAMES: &str = "names in the platform's log";
 
+/// After so long nothing is under way any more that began before the keys were destroyed.
+const UNDER_WAY: Duration = Duration::from_mins(5);
+/// The timer that removes once more what was written meanwhile. Nobody can read it.
+pub(crate) const SWEEP: &str = "sweep";
+
 /// What was destroyed, and what is left.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Erasure {
@@ -24,6 +31,9 @@ pub(crate) struct Erasure {
     /// When each was; the next step is the first without.
     done: Vec<Timestamp>,
     since: Timestamp,
+    /// What was under way when the keys went, and was written after it, is removed as well.
+    #[serde(default)]
+    swept: bool,
 }
 
 /// The saga as an operator sees it.
@@ -39,7 +49,7 @@ pub(crate) struct ErasureView {
 impl Erasure {
     pub(crate) fn new(tenant: TenantId, owner: UserId, parts: &[&str], now: Timestamp) -> Self {
         let steps = [STORE, DOMAINS].into_iter().chain(parts.iter().copied()).chain([NAMES]);
-        Self { tenant, owner, steps: steps.map(str::to_owned).collect(), done: Vec::new(), since: now }
+        Self { tenant, owner, steps: steps.map(str::to_owned).collect(), done: Vec::new(), since: now, swept: false }
     }
 
     pub(crate) fn owner_id(&self) -> UserId {
@@ -61,6 +71,16 @@ impl Erasure {
         if self.step().is_some() { Vec::new() } else { TenantErased { tenant: self.tenant }.events() }
     }
 
+    /// What is to be removed once more, after all steps.
+    pub(crate) fn to_sweep(&self) -> impl Iterator<Item = &str> {
+        let all_done = self.step().is_none() && !self.swept;
+        self.steps.iter().map(String::as_str).filter(move |step| all_done && ![DOMAINS, NAMES].contains(step))
+    }
+
+    pub(crate) fn sweep(&mut self) {
+        self.swept = self.step().is_none();
+    }
+
     pub(crate) fn view(&self) -> ErasureView {
         let step = |(place, step): (usize, &String)| crate::provisioning::StepView {
             step: step.clone(),
@@ -80,7 +100,10 @@ impl Aggregate for Erasure {
     }
 
     fn timers(&self) -> Vec<Timer> {
-        self.step().map(|_| Timer { name: "step", due: self.since }).into_iter().collect()
+        let step = self.step().map(|_| Timer { name: "step", due: self.since });
+        let last = self.done.last().filter(|_| self.step().is_none() && !self.swept);
+        let sweep = last.map(|last| Timer { name: SWEEP, due: *last + UNDER_WAY });
+        step.into_iter().chain(sweep).collect()
     }
 }
 
@@ -103,6 +126,9 @@ mod tests {
         }
         let expected = [(STORE, 0), (DOMAINS, 0), ("log", 0), (NAMES, 1)];
         assert_eq!(seen, expected.map(|(step, told)| (step.to_owned(), told)));
-        assert!(it.timers().is_empty());
+        assert_eq!(it.timers().iter().map(|timer| timer.name).collect::<Vec<_>>(), [SWEEP]);
+        assert_eq!(it.to_sweep().collect::<Vec<_>>(), [STORE, "log"]);
+        it.sweep();
+        assert!(it.timers().is_empty() && it.to_sweep().next().is_none());
     }
 }

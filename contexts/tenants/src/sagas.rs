@@ -100,6 +100,16 @@ impl Tenants {
             let (step_cx, now) = (cx.repeatable(&format!("erasure/{id}/{place}")), cx.real_now());
             saga = self.store.at(&step_cx).change(&id, |saga: &mut Erasure| Ok(saga.advance(place, now))).await?;
         }
+        if fired.timer == erasure::SWEEP {
+            for step in saga.to_sweep() {
+                self.erase_part(id, step, &saga, &cx).await?;
+            }
+            let sweep = |saga: &mut Erasure| {
+                saga.sweep();
+                Ok(())
+            };
+            self.store.at(&cx).change(&id, sweep).await?;
+        }
         Ok(())
     }
 

@@ -107,6 +107,8 @@ impl Timers {
                 running.push(self.act(timer));
             }
             tokio::select! {
+                // What ends makes room for what is due.
+                biased;
                 Some((key, succeeded)) = running.next() => {
                     flight.ends(&key, succeeded, Instant::now());
                     if more && waiting.is_empty() {

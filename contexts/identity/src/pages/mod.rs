@@ -117,11 +117,13 @@ pub(crate) fn with_cookie(mut answer: Response<Body>, cookie: &str) -> Answer {
 struct Troubles {
     whole: String,
     fields: BTreeMap<String, String>,
+    /// Where it is no fault of what was entered: the same may be sent again.
+    again: Option<StatusCode>,
 }
 
 impl Troubles {
     fn whole(text: &str) -> Self {
-        Self { whole: text.to_owned(), fields: BTreeMap::new() }
+        Self { whole: text.to_owned(), ..Self::default() }
     }
 
     fn of(&mut self, field: &str, text: &str) {
@@ -133,7 +135,8 @@ impl Troubles {
     }
 
     fn status(&self) -> StatusCode {
-        if self.any() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK }
+        let wrong = if self.any() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+        self.again.unwrap_or(wrong)
     }
 }
 
@@ -152,7 +155,8 @@ fn for_form(problem: Problem, shown: &[&str]) -> Result<Troubles, Problem> {
         return Err(problem);
     }
     let document = problem.document(None);
-    let mut troubles = Troubles::default();
+    let again = StatusCode::from_u16(problem.kind().status()).ok().filter(|_| problem.kind().retryable());
+    let mut troubles = Troubles { again, ..Troubles::default() };
     for field in &document.errors {
         let name = field.pointer.trim_start_matches('/');
         if shown.contains(&name) {

@@ -28,6 +28,7 @@ use crate::{
     session::{LASTS, OperatorSession, OperatorSessionId},
     sign_in::{SecondStep, Shown},
 };
+use store::Loaded;
 
 const COOKIE: &str = "freehold_operator";
 const THEIR_NAME: Field<'static> = Field::new("name", "Their name", "text", "off");
@@ -92,18 +93,37 @@ impl Identity {
             Ok(operator) => operator,
             Err(problem) => return claim_page(&sent, &for_form(problem, &["name", "email", "password"])?),
         };
-        // The operator first: after a crash in between, the link works again and nobody is locked out.
-        let operator = self.store.at(&cx).create(operator, ()).await?;
-        let claimed = Claimed::by(operator.id, cx.now());
-        if self.store.at(&cx).create(claimed, ()).await.is_err() {
-            // Someone was faster by a moment: there is to be no second one.
-            self.store.at(&cx).delete(operator, ()).await?;
-            return Err(claim_refused());
+        let store = self.store.at(&cx);
+        if let Err(problem) = store.create(Claimed::by(operator.id, cx.now()), ()).await {
+            // What stands there now counts, not whether it was told: an operator who has claimed is never taken back.
+            match store.try_load::<Claimed>(&Claimed::ID.to_owned()).await? {
+                Some(claimed) if claimed.has(operator.id) => {}
+                Some(_) => {
+                    // Someone was faster by a moment: there is to be no second one.
+                    store.delete(operator, ()).await?;
+                    return Err(claim_refused());
+                }
+                None => return Err(problem),
+            }
         }
         self.begin_operator(&operator, "/", &cx).await
     }
 
-    async fn first_operator(&self, sent: &HashMap<String, String>, cx: &Cx) -> Result<Operator, Problem> {
+    /// Whoever claims, stored before the claim is: where it was cut short in between, the same address and password go on
+    /// with it, and nobody is locked out.
+    async fn first_operator(&self, sent: &HashMap<String, String>, cx: &Cx) -> Result<Loaded<Operator>, Problem> {
+        let fresh = self.new_operator(sent, cx).await?;
+        let taken = match self.store.at(cx).create(fresh, ()).await {
+            Err(problem) if problem.kind() == ProblemKind::Conflict => problem,
+            outcome => return outcome,
+        };
+        let Some(known) = self.by_email::<Operator>(get(sent, "email"), cx).await? else { return Err(taken) };
+        let (password, hash) = (get(sent, "password").to_owned(), known.proofs.password.clone());
+        let same = self.passwords.verify(password.into(), hash, (cx.scope(), "claim")).await?;
+        if same { Ok(known) } else { Err(taken) }
+    }
+
+    async fn new_operator(&self, sent: &HashMap<String, String>, cx: &Cx) -> Result<Operator, Problem> {
         let bad =
             |field: &str, why: kernel::text::TextError| Problem::invalid_field(format!("/{field}"), why.to_string());
         let email = get(sent, "email").trim().parse().map_err(|why| bad("email", why))?;
