@@ -41,6 +41,24 @@ async fn counted(person: &Person<'_>) -> u64 {
     preference(&person.does("GET", "/v1/me/preferences", Value::Null).await, "count").unwrap()
 }
 
+async fn seats(owner: &Person<'_>) -> u64 {
+    owner.does("GET", "/v1/seats", Value::Null).await["used"].as_u64().unwrap()
+}
+
+/// Somebody who was invited and has come in: their id and address.
+async fn guest_of(owner: &Person<'_>) -> (String, String) {
+    let email = unique("guest");
+    let asked = json!({ "email": email, "name": "Guest Member", "role": "member" });
+    let guest = owner.does("POST", "/v1/invitations", asked).await["user"].as_str().unwrap().to_owned();
+    owner.site.visitor(&owner.host).follows(&owner.site.link_for(&email).await, PASSWORD).await;
+    until("the guest's profile", async || {
+        let (status, _) = owner.send("GET", &format!("/v1/users/{guest}"), Value::Null).await;
+        (status == StatusCode::OK).then_some(())
+    })
+    .await;
+    (guest, email)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_backup_has_all_that_was_there_and_nothing_that_was_erased_since() {
     let Some(mail) = mailpit() else { return };
@@ -53,18 +71,7 @@ async fn a_restored_backup_has_all_that_was_there_and_nothing_that_was_erased_si
     let (acme, _) = site.company("acme", "Ada Lovelace", &email).await;
     let (_, globex) = site.company("globex", "Grace Hopper", &unique("globex")).await;
 
-    let (guest_email, seats) = (unique("guest"), async |owner: &Person<'_>| {
-        owner.does("GET", "/v1/seats", Value::Null).await["used"].as_u64().unwrap()
-    });
-    let asked = json!({ "email": guest_email, "name": "Guest Member", "role": "member" });
-    let guest = globex.does("POST", "/v1/invitations", asked).await["user"].as_str().unwrap().to_owned();
-    let link = site.link_for(&guest_email).await;
-    site.visitor("globex.localhost").follows(&link, PASSWORD).await;
-    until("the guest's profile", async || {
-        let (status, _) = globex.send("GET", &format!("/v1/users/{guest}"), Value::Null).await;
-        (status == StatusCode::OK).then_some(())
-    })
-    .await;
+    let (guest, guest_email) = guest_of(&globex).await;
     assert_eq!(seats(&globex).await, 2);
 
     let (acknowledged, stop) = (AtomicU64::new(0), AtomicBool::new(false));
