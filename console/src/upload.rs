@@ -40,7 +40,7 @@ pub(crate) fn file(request: &Request<Bytes>, field: &str) -> Result<Bytes, Probl
     while let Some(end) = find(&rest, next.as_bytes()) {
         let part = rest.slice(..end);
         if let Some(head) = find(&part, b"\r\n\r\n")
-            && names(&part[..head], field)
+            && names(&part.slice(..head), field)
         {
             return Ok(part.slice(head + 4..));
         }
