@@ -180,7 +180,6 @@ impl<'a> Album<'a> {
         let output = tokio::task::spawn_blocking(run).await.unwrap();
         assert!(output.status.success());
         let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-        println!("bytes: {}", told["weights"]);
         assert_eq!(told["found"], json!([]), "{told:#}");
         assert_eq!(told["looked"], 4 * count);
     }
