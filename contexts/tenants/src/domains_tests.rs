@@ -61,8 +61,10 @@ async fn a_domain_goes_to_whoever_shows_it_now() {
     let store = Store::new(Arc::new(ModelEngine::default()), keys);
     let services = Services::new(Arc::new(Catalogue::new(PERMISSIONS.iter().copied())), ambient);
     let seen = Arc::new(Seen::default());
-    let ports = Ports { remains: Arc::new(Nothing), control: Arc::clone(&seen) as _ };
-    let settings = Settings { scheme: "http".to_owned(), host: "localhost".to_owned(), port: None, trial_days: 0 };
+    let homes = Arc::new(crate::OnePlace);
+    let ports = Ports { remains: Arc::new(Nothing), control: Arc::clone(&seen) as _, homes };
+    let (scheme, host, isolation) = ("http".to_owned(), "localhost".to_owned(), contracts::tenants::Isolation::Pooled);
+    let settings = Settings { scheme, host, port: None, trial_days: 0, isolation };
     let it = Tenants::new(store, services.clone(), ports, settings);
     let platform = services.cx("tenants", Scope::Platform);
     let leads_to = async || it.tenant_of_domain("shop.example", &platform).await.ok();
