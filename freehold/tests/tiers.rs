@@ -1,6 +1,6 @@
 //! A tenant in a file of its own beside one in the common file: both live the same life, what is in which file, and what
 //! happens to the others when the one file breaks.
-#![expect(clippy::unwrap_used, reason = "a test stops where something is not as it must be")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where something is not as it must be")]
 
 mod site;
 
