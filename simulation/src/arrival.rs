@@ -1,6 +1,6 @@
 //! How people come in: the operator claims the installation, companies sign up, colleagues are invited.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     Broken,
     client::{Client, Told, marker, slug},
-    memory::Person,
+    memory::{Count, Person, Possible},
     site::Site,
 };
 
@@ -86,15 +86,15 @@ async fn arrives(site: &Arc<Site>, tenant: usize, name: &str, email: String) -> 
     })
     .await?;
     let id = me.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let (words, empty) = (words(tenant, name), Default::default());
+    let (words, empty) = (words(tenant, name), BTreeMap::new());
     Ok(Person {
         id,
         email,
         words,
         client,
         preferences: empty,
-        title: Default::default(),
-        tracked: Default::default(),
+        title: Possible::default(),
+        tracked: Count::default(),
         erased: false,
     })
 }

@@ -139,7 +139,7 @@ impl Company {
         let there = || self.people.iter().filter(|person| !person.erased).chain([&self.owner]);
         let listed = owner.lists("/v1/users?limit=200").await?;
         let ids: BTreeSet<&str> = listed.iter().map(|it| text(it, "id")).collect();
-        for person in there().filter(|person| !ids.contains(person.id.as_str())) {
+        if let Some(person) = there().find(|person| !ids.contains(person.id.as_str())) {
             return Err(Broken(format!("{} has no profile", person.email)));
         }
         let (known, count) = (listed.len() as u64, there().count() as u64 + self.invited);

@@ -47,7 +47,10 @@ pub struct Report {
     pub lasted: Duration,
 }
 
-/// Runs a plan on a thread's own runtime.
+/// Runs a plan on a runtime of its own.
+///
+/// # Panics
+/// Where the machine has no room for a runtime.
 pub fn run(plan: Plan) -> Report {
     drop(rustls::crypto::ring::default_provider().install_default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
@@ -144,12 +147,12 @@ async fn company(site: Arc<Site>, operator: Client, place: usize) -> Result<Comp
         company.id.clone(),
         site.world.dice(&format!("weather{place}")),
     ));
-    company.is_run(1..3 + dice.below(5)).await?;
+    Box::pin(company.is_run(1..3 + dice.below(5))).await?;
     let erased = dice.in_a_thousand(500).then(|| dice.one_of(&company.people)).flatten();
     if let Some(person) = &erased {
         company.loses_one(&person.id).await?;
     }
-    company.is_run(20..21 + dice.below(3)).await?;
+    Box::pin(company.is_run(20..21 + dice.below(3))).await?;
     for (place, person) in at_work.into_iter().enumerate() {
         let worked = ended(person).await?;
         if let Some(known) = company.people.get_mut(place) {

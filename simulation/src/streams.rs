@@ -139,7 +139,9 @@ impl Facts for Shaky {
         let Some(told) = self.acts().await else { return lost() };
         if self.0.faults.sabotage == Some(Sabotage::DoublesFacts) {
             let more = self.0.trace.next();
-            facts.iter_mut().for_each(|fact| fact.id = format!("{more} {}", fact.id));
+            for fact in &mut facts {
+                fact.id = format!("{more} {}", fact.id);
+            }
         }
         self.0.facts.append(facts).await?;
         if told { Ok(()) } else { lost() }

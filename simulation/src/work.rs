@@ -114,7 +114,7 @@ impl Company {
                 0 => self.switches(number).await?,
                 1 => self.crowds(number).await?,
                 2 => self.tells(number).await?,
-                3 | 4 => self.races(number).await?,
+                3 | 4 => Box::pin(self.races(number)).await?,
                 5 => self.lets_a_program_in(number).await?,
                 _ => drop(self.owner.acts(1_000 + number).await?),
             }

@@ -1,5 +1,7 @@
 //! Seeds: the same run each time, nothing that does not hold, and whatever is broken on purpose is found.
 
+#![expect(clippy::unwrap_used, reason = "a test stops where something is not as it must be")]
+
 use std::{
     num::NonZero,
     sync::atomic::{AtomicU64, Ordering},

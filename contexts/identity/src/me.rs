@@ -113,7 +113,11 @@ impl Identity {
                 return Ok(());
             }
             for session in listed.items {
-                self.end_session(session, cx).await?;
+                match self.end_session(session, cx).await {
+                    // It was ended, or used, at the same moment: whether it is still there is looked at again.
+                    Err(raced) if raced.kind() == kernel::ProblemKind::Conflict => {}
+                    outcome => outcome?,
+                }
             }
         }
     }
