@@ -93,11 +93,10 @@ async fn a_request_under_a_key_has_one_effect_over_kill_9() {
     let (_, owner) = site.company("acme", "Ada", &site::unique("keys")).await;
     let (cookie, port) = (owner.credential(), site.port);
     drop(owner);
-    let asked =
-        |name: usize| json!({ "name": format!("key {name}"), "permissions": ["users.profile.read"], "days": 1 });
+    let asked = |name: usize| json!({ "name": format!("role {name}"), "permissions": ["users.profile.read"] });
     let send = async |site: &Site, name: usize| {
         let owner = site.visitor("acme.localhost").with_cookie(&cookie);
-        let request = owner.request("POST", "/v1/api-keys").header("idempotency-key", format!("k-{name}"));
+        let request = owner.request("POST", "/v1/roles").header("idempotency-key", format!("k-{name}"));
         let answer = request.json(&asked(name)).send().await.ok()?;
         assert_eq!(answer.status(), StatusCode::OK, "{}", answer.text().await.unwrap());
         answer.json::<Value>().await.ok()
@@ -117,12 +116,14 @@ async fn a_request_under_a_key_has_one_effect_over_kill_9() {
         assert_eq!(send(&site, round).await.unwrap(), second);
     }
     let owner = site.visitor("acme.localhost").with_cookie(&cookie);
-    let listed = owner.does("GET", "/v1/api-keys", Value::Null).await;
-    let mut names: Vec<_> = listed["items"].as_array().unwrap().iter().map(|it| it["name"].to_string()).collect();
-    names.sort();
-    names.dedup();
-    assert_eq!((names.len(), listed["items"].as_array().unwrap().len()), (20, 20), "each made once");
-    let other = owner.request("POST", "/v1/api-keys").header("idempotency-key", "k-0").json(&asked(7));
+    let listed = owner.does("GET", "/v1/roles", Value::Null).await;
+    let names = listed["items"].as_array().unwrap().iter().filter_map(|it| it["name"].as_str());
+    let mut made: Vec<_> = names.filter(|name| name.starts_with("role ")).collect();
+    let all = made.len();
+    made.sort_unstable();
+    made.dedup();
+    assert_eq!((made.len(), all), (20, 20), "each made once");
+    let other = owner.request("POST", "/v1/roles").header("idempotency-key", "k-0").json(&asked(7));
     let refused: Value = other.send().await.unwrap().json().await.unwrap();
     assert_eq!(refused["code"], "key_reused");
 }
