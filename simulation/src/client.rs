@@ -144,10 +144,8 @@ impl Client {
                 // Whoever runs the installation lets it go on after a while.
                 Told::Refused(code) if code == "tenant_suspended" => {}
                 Told::Unknown => cut = true,
-                // What this very request removed before it was cut off.
-                Told::Refused(code) if code == "not_found" && method == "DELETE" && cut => {
-                    return Ok(Told::Done(Value::Null));
-                }
+                // What this very request did before it was cut off, and cannot be done again.
+                Told::Refused(code) if cut && is_done_before(method, &code) => return Ok(Told::Done(Value::Null)),
                 known => return Ok(known),
             }
             tokio::time::sleep(wait.unwrap_or(pause)).await;
@@ -205,6 +203,11 @@ impl Client {
 /// The subdomain of a tenant; its word is told to its own people only, and so is not in it.
 pub(crate) fn slug(tenant: usize) -> String {
     format!("company-{tenant}")
+}
+
+/// Whether a refusal says that it stands already as it was asked to be.
+fn is_done_before(method: &str, code: &str) -> bool {
+    (method == "DELETE" && code == "not_found") || ["tenants.erased", "tenants.not_suspended"].contains(&code)
 }
 
 fn text(body: &Value) -> String {

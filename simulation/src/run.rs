@@ -9,7 +9,7 @@ use crate::{
     Broken, Sabotage,
     arrival::{founds, operator},
     check::{installation, nothing_in_clear, settles},
-    client::Client,
+    client::{Client, Told},
     dice::Dice,
     faults::Faults,
     memory::{Company, Person},
@@ -171,7 +171,11 @@ async fn company(site: Arc<Site>, operator: Client, place: usize) -> Result<Comp
 async fn suspends(operator: Client, tenant: String, dice: Dice) -> Result<(), Broken> {
     for _ in 0..dice.below(3) {
         tokio::time::sleep(dice.millis(15_000)).await;
-        operator.does("POST", &format!("/v1/tenants/{tenant}/suspend"), &json!({ "reason": "unpaid" })).await?;
+        let path = format!("/v1/tenants/{tenant}/suspend");
+        if !matches!(operator.surely("POST", &path, &json!({ "reason": "unpaid" })).await?, Told::Done(_)) {
+            // Not set up yet.
+            continue;
+        }
         tokio::time::sleep(dice.millis(5_000)).await;
         operator.does("POST", &format!("/v1/tenants/{tenant}/resume"), &json!({})).await?;
     }
