@@ -1,12 +1,14 @@
 // Opens pages in Chromium, wide and narrow, light and dark: axe-core must find nothing, nothing may be wider than the
 // screen, no page may need a script or be refused a style by its own policy, and none may weigh more than it is allowed,
-// with all that it loads. Reads { "pages": [{ "url", "name", "cookie"?, "form"?, "status"?, "bytes" }], "shots"? }; a page with a form
+// with all that it loads. Reads { "pages": [{ "url", "name", "cookie"?, "form"?, "status"?, "bytes" }] }; a page with a form
 // is the answer to it. Prints what it found.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 
 const asked = JSON.parse(readFileSync(0, "utf8"));
+// A folder for pictures of all that is looked at.
+const shots = process.env.FREEHOLD_TEST_SHOTS;
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -39,7 +41,7 @@ async function look({ url, name, cookie, form, bytes, status = 200 }, colorSchem
   if (weight > bytes) found.push(`${where}: ${weight} bytes, and ${bytes} are allowed`);
   if (await page.evaluate(() => document.querySelectorAll("[style], [onclick], [onload]").length)) found.push(`${where}: has a style or a handler at an element`);
   await page.evaluate(() => document.querySelectorAll("details").forEach((it) => (it.open = true)));
-  if (asked.shots) await page.screenshot({ path: `${asked.shots}/${name}-${width}-${colorScheme}.png`, fullPage: true });
+  if (shots) await page.screenshot({ path: `${shots}/${name}-${width}-${colorScheme}.png`, fullPage: true });
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
   if (wide > 0) found.push(`${where}: ${wide} pixels too wide`);
   if (await page.evaluate(() => document.scripts.length)) found.push(`${where}: has a script`);

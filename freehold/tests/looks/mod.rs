@@ -169,7 +169,7 @@ impl<'a> Album<'a> {
     /// A browser looks at what was put in, and finds nothing.
     pub(crate) async fn looked_at(&mut self, modules: &str) {
         let (modules, count) = (modules.to_owned(), self.pages.len());
-        let asked = json!({ "pages": std::mem::take(&mut self.pages), "shots": store::contract::server("FREEHOLD_TEST_SHOTS") });
+        let asked = json!({ "pages": std::mem::take(&mut self.pages) });
         let run = move || {
             let mut command = Command::new("node");
             command.arg(Path::new(&modules).join("check.mjs")).current_dir(&modules);
