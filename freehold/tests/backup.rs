@@ -1,5 +1,5 @@
 //! Backup while it runs, erasure after it, restore: what was acknowledged before is there, what was erased since is not.
-#![expect(clippy::unwrap_used, reason = "a test stops where something is not as it must be")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where something is not as it must be")]
 
 mod site;
 

@@ -2,15 +2,18 @@
 #![expect(clippy::print_stdout, reason = "a command line tool speaks through its output")]
 
 use std::{
-    process::ExitCode,
+    process::{Command, ExitCode},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use simulation::{Plan, Report, Sabotage, run};
+
+/// The most seeds of one process: what a platform holds when it is dropped in the midst of its work stays with the process.
+const BATCH: u64 = 500;
 
 /// Runs the whole platform under simulated time, seed by seed.
 #[derive(Parser)]
@@ -47,8 +50,30 @@ fn one(seed: u64, arguments: &Arguments) -> Report {
     report
 }
 
+/// Very many seeds, one process after the other.
+fn in_batches(arguments: &Arguments) -> std::io::Result<ExitCode> {
+    let (program, end) = (std::env::current_exe()?, arguments.from + arguments.seeds);
+    let mut good = true;
+    for from in (arguments.from..end).step_by(usize::try_from(BATCH).unwrap_or(usize::MAX)) {
+        let mut batch = Command::new(&program);
+        batch.args(["--from", &from.to_string(), "--seeds", &BATCH.min(end - from).to_string()]);
+        batch.args(arguments.twice.then_some("--twice"));
+        if let Some(name) = arguments.sabotage.and_then(|it| it.to_possible_value()) {
+            batch.args(["--sabotage", name.get_name()]);
+        }
+        good &= batch.status()?.success();
+    }
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if arguments.seeds > BATCH && !arguments.trace {
+        return in_batches(&arguments).unwrap_or_else(|error| {
+            println!("the next seeds cannot be run: {error}");
+            ExitCode::FAILURE
+        });
+    }
     if arguments.trace {
         let report = one(arguments.from, &arguments);
         report.trace.iter().for_each(|line| print!("{line}"));

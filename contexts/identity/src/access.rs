@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How long the product's permissions are used again. With what the gateway adds, a change is in force within a second.
-const FRESH: Duration = Duration::from_millis(100);
+pub(crate) const FRESH: Duration = Duration::from_millis(100);
 
 /// The permissions of the product, as they were a moment ago.
 pub(crate) type Declared = Cache<(), Arc<Vec<Permission>>>;

@@ -1,7 +1,8 @@
 //! Who a credential belongs to, and what it is good for. What is answered is used for up to a second.
 
 use contracts::identity::{Authenticate, AuthenticateOperator, Principal};
-use kernel::{Caller, Cx, DefaultRole, Granted, Grants, Handle, Problem, ProblemKind, SessionId, Timestamp};
+use kernel::{Caller, Cx, DefaultRole, Granted, Handle, Problem, ProblemKind, SessionId, Timestamp};
+use serde::Deserialize;
 
 use crate::{
     Identity,
@@ -67,23 +68,24 @@ impl Identity {
         Ok(Principal { caller: Caller::User { id: live.user.id, session: live.session }, grants, expires })
     }
 
-    /// What a program's own token says, and the permissions that it is good for now.
-    pub(crate) async fn program_token(&self, text: &str, cx: &Cx) -> Result<Option<(Claims, Grants)>, Problem> {
+    /// What a program's own token says, if it is good now, and whose it is.
+    pub(crate) async fn program_token(&self, text: &str, cx: &Cx) -> Result<Option<(Claims, Client)>, Problem> {
         let Some(claims) = self.own_claims(text, ACCESS_TYPE, cx).await? else { return Ok(None) };
-        let claims: Claims = serde_json::from_value(claims).map_err(Problem::internal)?;
+        let claims = Claims::deserialize(claims.as_ref()).map_err(Problem::internal)?;
         let now = cx.real_now();
         if claims.aud != claims.iss || claims.exp <= now.as_second() {
             return Ok(None);
         }
         let client = self.store.at(cx).try_load::<Client>(&claims.client_id).await?;
-        let Some(client) = client.filter(|client| client.accepts(&claims.via, now)) else { return Ok(None) };
-        let scopes = Scopes::parse(&claims.scope);
-        let given = |name: &str| scopes.has(name) && client.permissions.iter().any(|held| held == name);
-        Ok(Some((claims, self.owner_grants().await?.narrowed(given))))
+        let client = client.filter(|client| client.accepts(&claims.via, now));
+        Ok(client.map(|client| (claims, client.into_inner())))
     }
 
     async fn by_program_token(&self, text: &str, cx: &Cx) -> Result<Principal, Problem> {
-        let (claims, grants) = self.program_token(text, cx).await?.ok_or_else(refused)?;
+        let (claims, client) = self.program_token(text, cx).await?.ok_or_else(refused)?;
+        let scopes = Scopes::parse(&claims.scope);
+        let given = |name: &str| scopes.has(name) && client.permissions.iter().any(|held| held == name);
+        let grants = self.owner_grants().await?.narrowed(given);
         let expires = Timestamp::from_second(claims.exp).map_err(Problem::internal)?;
         Ok(Principal { caller: Caller::Client { id: claims.client_id }, grants, expires })
     }

@@ -1,19 +1,20 @@
 //! Making signing keys, using them, and rotating them.
 
-use cache::Known;
 use std::sync::Arc;
 
+use cache::Known;
 use kernel::{
     Cx, Granted, Handle, List, Problem, ProblemKind, Resource, TenantId, Timestamp, context::Fired, use_case,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use store::Loaded;
 
 use crate::{
     Identity,
     jose::{Algorithm, Signer, Unverified, generate},
-    permissions as may,
+    permissions as may, secret,
     signing::{Before, SigningKey, SigningKeys, State},
 };
 
@@ -92,9 +93,21 @@ impl Identity {
     pub(crate) async fn own_claims(
         &self,
         text: &str,
-        typ: &str,
+        typ: &'static str,
         cx: &Cx,
-    ) -> Result<Option<serde_json::Value>, Problem> {
+    ) -> Result<Option<Arc<Value>>, Problem> {
+        let read = async { Ok::<_, Problem>(self.verified_claims(text, typ, cx).await?.map(Arc::new)) };
+        Ok(self
+            .recent
+            .signed
+            .get_or((cx.tenant()?, typ, secret::hash(text)), read)
+            .await?
+            .as_ref()
+            .as_ref()
+            .map(Arc::clone))
+    }
+
+    async fn verified_claims(&self, text: &str, typ: &str, cx: &Cx) -> Result<Option<Value>, Problem> {
         let Some(token) = Unverified::read(text) else { return Ok(None) };
         let (Some(kid), true) = (token.header.kid.clone(), token.header.typ.as_deref() == Some(typ)) else {
             return Ok(None);

@@ -26,12 +26,12 @@ impl Identity {
         let sent = sent(&request)?;
         // A token that has ended is still a hint (section 2): what it says of the session does not change.
         let hint = self.own_claims(get(&sent, "id_token_hint"), "JWT", &cx).await?;
-        let on = self.after_logout(&sent, hint.as_ref(), &cx).await?;
+        let on = self.after_logout(&sent, hint.as_deref(), &cx).await?;
         if let Some(session) = self.own_session(&cx).await? {
             let confirmed = request.method() == Method::POST && get(&sent, "answer") == "sign-out";
             if confirmed {
                 self.check_ticket(&session, &sent, &cx).await?;
-            } else if !speaks_for(hint.as_ref(), &session) {
+            } else if !speaks_for(hint.as_deref(), &session) {
                 return self.ask_to_sign_out(&sent, &session, &cx).await;
             }
             self.end_session(session, &cx).await?;

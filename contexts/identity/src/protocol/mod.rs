@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 pub(crate) use tokens::{ACCESS_TYPE, Claims};
 
 use crate::{
-    Identity, Table,
+    Identity, Table, access,
     client::Client,
     http_forms::{form, query},
     jose::Algorithm,
@@ -37,6 +37,8 @@ pub(crate) type Answer = Result<Response<Body>, Problem>;
 pub(crate) struct Recent {
     pub(crate) issuers: Cache<(TenantId, Algorithm), Issuer>,
     pub(crate) clients: Cache<(TenantId, ClientId), Option<Arc<Client>>>,
+    /// What tokens say that this tenant has signed, by type and hash of the token; short, since what stands on it is used again.
+    pub(crate) signed: Cache<(TenantId, &'static str, String), Option<Arc<Value>>>,
     /// One at a time makes an RSA key.
     pub(crate) making: Arc<Semaphore>,
 }
@@ -46,6 +48,7 @@ impl Default for Recent {
         Self {
             issuers: Cache::new(10_000, IN_FORCE),
             clients: Cache::new(10_000, IN_FORCE),
+            signed: Cache::new(10_000, access::FRESH),
             making: Arc::new(Semaphore::new(1)),
         }
     }
