@@ -30,7 +30,7 @@ impl SqliteKeys {
         let db = schema::open(file, schema::Cache::Large).map_err(failed)?;
         let table = "CREATE TABLE IF NOT EXISTS keys (name TEXT PRIMARY KEY, key BLOB) WITHOUT ROWID";
         db.execute_batch(table).map_err(failed)?;
-        Writer::start(db).map(Self).map_err(failed)
+        Writer::start(db, || {}).map(Self).map_err(failed)
     }
 }
 

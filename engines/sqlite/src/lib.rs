@@ -18,7 +18,14 @@ mod schema;
 mod shards;
 mod writer;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use kernel::Timestamp;
@@ -39,10 +46,25 @@ use writer::Writer;
 /// How many reads of many rows run at once in the common file.
 const READERS: u32 = 32;
 
+/// What the present flush has appended to the log, and who waits for it. The writer's thread alone uses the mark.
+#[derive(Clone, Default)]
+struct Appended {
+    readers: Arc<Notify>,
+    any: Arc<AtomicBool>,
+}
+
+impl Appended {
+    fn wake(&self) {
+        if self.any.swap(false, Ordering::Relaxed) {
+            self.readers.notify_waiters();
+        }
+    }
+}
+
 /// Where the events of commits go.
 enum Telling {
-    /// Into the log, whose readers are woken.
-    Log(Arc<Notify>),
+    /// Into the log, whose readers are woken once for all that one flush has appended.
+    Log(Appended),
     /// Into the outbox; what is known of the file is kept right.
     Outbox(Arc<Known>),
 }
@@ -71,17 +93,22 @@ impl SqliteEngine {
         schema::create(&connection).map_err(|error| unavailable(&error))?;
         connection.execute_batch(log::TABLES).map_err(|error| unavailable(&error))?;
         connection.execute_batch(placement::TABLE).map_err(|error| unavailable(&error))?;
-        Self::of(file, connection, (READERS, Cache::Large), Telling::Log(Arc::default()))
+        Self::of(file, connection, (READERS, Cache::Large), Telling::Log(Appended::default()))
     }
 
     fn of(file: &Path, db: Connection, (most, cache): (u32, Cache), telling: Telling) -> Result<Self, StoreError> {
-        Ok(Self { writer: Writer::start(db)?, reads: Reads::of(file, most, cache), telling })
+        let appended = match &telling {
+            Telling::Log(appended) => appended.clone(),
+            Telling::Outbox(_) => Appended::default(),
+        };
+        let writer = Writer::start(db, move || appended.wake())?;
+        Ok(Self { writer, reads: Reads::of(file, most, cache), telling })
     }
 
     /// Wakes the readers of the log when a commit has appended to it.
     pub fn appended(&self) -> Arc<Notify> {
         match &self.telling {
-            Telling::Log(appended) => Arc::clone(appended),
+            Telling::Log(appended) => Arc::clone(&appended.readers),
             Telling::Outbox(_) => Arc::default(),
         }
     }
@@ -92,17 +119,17 @@ impl SqliteEngine {
         let (tells, added) = (!commit.events.is_empty(), Added::by(&commit));
         match &self.telling {
             Telling::Log(appended) => {
-                let appended = Arc::clone(appended);
-                let wake = move |outcome: &Outcome| {
+                let appended = appended.clone();
+                let note = move |outcome: &Outcome| {
                     if tells && *outcome == Outcome::Done {
-                        appended.notify_waiters();
+                        appended.any.store(true, Ordering::Relaxed);
                     }
                 };
                 let work = move |db: &Connection| {
                     placement::here(db, &commit.key.space)?;
                     rows::commit(db, &commit, log::tell)
                 };
-                self.writer.run_then(&lane, work, wake).await
+                self.writer.run_then(&lane, work, note).await
             }
             Telling::Outbox(known) => {
                 let known = Arc::clone(known);

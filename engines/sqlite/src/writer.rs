@@ -44,7 +44,8 @@ fn stopped() -> StoreError {
 }
 
 impl Writer {
-    pub(crate) fn start(db: Connection) -> Result<Self, StoreError> {
+    /// `flushed` runs after each group, once all of it were told what came of it.
+    pub(crate) fn start(db: Connection, flushed: impl Fn() + Send + 'static) -> Result<Self, StoreError> {
         let lanes = Arc::new(Lanes::default());
         let jobs = Arc::clone(&lanes);
         let write = move || {
@@ -60,6 +61,7 @@ impl Writer {
                     }
                 }
                 write_group(&db, group);
+                flushed();
             }
         };
         let spawned = thread::Builder::new().name("sqlite-writer".to_owned()).spawn(write);
@@ -178,7 +180,7 @@ mod tests {
 
     /// A writer that stands still until it is let go.
     async fn held() -> (Arc<Writer>, mpsc::Sender<()>) {
-        let writer = Arc::new(Writer::start(Connection::open_in_memory().unwrap()).unwrap());
+        let writer = Arc::new(Writer::start(Connection::open_in_memory().unwrap(), || {}).unwrap());
         let (go, gate) = mpsc::channel::<()>();
         let (began, begun) = oneshot::channel();
         let holder = Arc::clone(&writer);
