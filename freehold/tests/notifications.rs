@@ -17,22 +17,7 @@ use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
 use futures::StreamExt;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use site::{Person, Site, mailpit, unique, until};
-
-const PASSWORD: &str = "correct horse battery";
-
-/// Founds a company; its owner.
-async fn found<'a>(site: &'a Site, slug: &str) -> Person<'a> {
-    let email = unique(slug);
-    let asked = json!({ "company": "Acme", "slug": slug, "name": "Ada Lovelace", "email": email });
-    site.visitor("localhost").does("POST", "/v1/sign-up", asked).await;
-    let owner = site.visitor(&format!("{slug}.localhost")).follows(&site.link_for(&email).await, PASSWORD).await;
-    until("the owner's profile", async || {
-        (owner.send("GET", "/v1/me", Value::Null).await.0 == StatusCode::OK).then_some(())
-    })
-    .await;
-    owner
-}
+use site::{PASSWORD, Person, Site, mailpit, unique, until};
 
 /// Someone who works there; their address, and themselves.
 async fn colleague<'a>(owner: &Person<'a>) -> (String, Person<'a>) {
@@ -146,7 +131,7 @@ async fn webhooks_are_signed_tried_again_replayed_and_rotated() {
     let Some(mail) = mailpit() else { return };
     let folder = tempfile::tempdir().unwrap();
     let site = Site::start(&folder.path().join("data"), None, mail).await;
-    let owner = found(&site, "acme").await;
+    let owner = site.company("acme", "Ada Lovelace", &unique("acme")).await.1;
     publish(&owner, "order.shipped").await;
     let (receiver, at) = Receiver::listen().await;
     let (channel, secret) = endpoint(&owner, format!("{at}/hook"), json!(["identity.*"])).await;
@@ -230,7 +215,7 @@ async fn a_person_opts_out_by_one_click_and_is_told_why_nothing_comes() {
     let Some(mail) = mailpit() else { return };
     let folder = tempfile::tempdir().unwrap();
     let site = Site::start(&folder.path().join("data"), None, mail).await;
-    let owner = found(&site, "acme").await;
+    let owner = site.company("acme", "Ada Lovelace", &unique("acme")).await.1;
     publish(&owner, "order.shipped").await;
     let (_, member) = colleague(&owner).await;
     let people = until("the colleague", async || {
@@ -308,7 +293,7 @@ async fn the_inbox_streams_resumes_and_ends_with_the_session() {
     let Some(mail) = mailpit() else { return };
     let folder = tempfile::tempdir().unwrap();
     let site = Site::start(&folder.path().join("data"), None, mail).await;
-    let owner = found(&site, "acme").await;
+    let owner = site.company("acme", "Ada Lovelace", &unique("acme")).await.1;
     publish(&owner, "order.shipped").await;
     let (_, member) = colleague(&owner).await;
     let me = until("the profile", async || {
@@ -351,7 +336,7 @@ async fn a_batch_goes_on_after_a_power_cut() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let site = Site::start(&data, None, mail).await;
-    let owner = found(&site, "acme").await;
+    let owner = site.company("acme", "Ada Lovelace", &unique("acme")).await.1;
     publish(&owner, "order.shipped").await;
     let order = word("batch");
     let recipients: Vec<_> = (0..100)

@@ -7,16 +7,7 @@ mod site;
 use looks::Album;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use site::{Person, Site, mailpit, unique, until};
-
-const PASSWORD: &str = "correct horse battery";
-
-async fn claimed(site: &Site) -> Person<'_> {
-    let token = site.claim.clone().unwrap();
-    let fields = [("token", token.as_str()), ("name", "Olga"), ("email", "olga@ops.example"), ("password", PASSWORD)];
-    let (_, cookie) = site.visitor("localhost").form("/claim", &fields).await;
-    site.visitor("localhost").with_cookie(&cookie.unwrap())
-}
+use site::{PASSWORD, Person, Site, mailpit, unique, until};
 
 /// A company with some life in it, and its owner.
 async fn company<'a>(site: &'a Site, slug: &str) -> Person<'a> {
@@ -55,7 +46,7 @@ async fn every_page_is_for_everyone() {
     album.hosted("identity.pages.claim", &site.visitor("localhost"), &format!("/claim?token={token}"));
     // Once it is claimed there is no such page any more.
     album.looked_at(&modules).await;
-    let operator = claimed(&site).await;
+    let operator = site.operator().await;
     let owner = company(&site, "acme").await;
     let tenants = operator.does("GET", "/v1/tenants", Value::Null).await;
     let seats = format!("/v1/tenants/{}/quotas/seats", tenants["items"][0]["id"].as_str().unwrap());
@@ -73,7 +64,7 @@ async fn an_owner_runs_the_company_by_its_pages() {
     let Some(mail) = mailpit() else { return };
     let folder = tempfile::tempdir().unwrap();
     let site = Site::start(&folder.path().join("data"), None, mail).await;
-    let operator = claimed(&site).await;
+    let operator = site.operator().await;
     let owner = company(&site, "acme").await;
     let text =
         async |who: &Person<'_>, path: &str| who.request("GET", path).send().await.unwrap().text().await.unwrap();

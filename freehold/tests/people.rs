@@ -5,24 +5,7 @@ mod site;
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use site::{Person, Site, mailpit, unique, until};
-
-const PASSWORD: &str = "correct horse battery";
-
-fn step() -> u64 {
-    let now = kernel::Clock::now(&kernel::time::SystemClock);
-    u64::try_from(now.as_second()).unwrap() / 30
-}
-
-/// What an authenticator app shows (RFC 4226).
-fn code(secret: &str, step: u64) -> String {
-    let secret = data_encoding::BASE32_NOPAD.decode(secret.as_bytes()).unwrap();
-    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &secret);
-    let tag = ring::hmac::sign(&key, &step.to_be_bytes());
-    let offset = usize::from(tag.as_ref()[19] & 15);
-    let four = u32::from_be_bytes(tag.as_ref()[offset..offset + 4].try_into().unwrap()) & 0x7fff_ffff;
-    format!("{:06}", four % 1_000_000)
-}
+use site::{PASSWORD, Person, Site, code, mailpit, step, unique, until};
 
 async fn mails_to(site: &Site, address: &str) -> u64 {
     let api = format!("http://127.0.0.1:{}/api/v1/search?query=to:%22{address}%22", mailpit().unwrap() + 1);

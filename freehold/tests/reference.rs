@@ -9,19 +9,8 @@ use std::{collections::BTreeSet, path::Path};
 use events::Log;
 use reqwest::{StatusCode, header};
 use serde_json::{Value, json};
-use site::{Person, Site, mailpit, unique, until};
+use site::{PASSWORD, Site, mailpit, unique, until};
 use sqlite::SqliteEngine;
-
-const PASSWORD: &str = "correct horse battery";
-
-async fn founder<'a>(site: &'a Site, slug: &str) -> (Person<'a>, String) {
-    let email = unique(slug);
-    let asked = json!({ "company": slug, "slug": slug, "name": "Ada", "email": email });
-    let tenant = site.visitor("localhost").does("POST", "/v1/sign-up", asked).await;
-    let link = site.link_for(&email).await;
-    let owner = site.visitor(&format!("{slug}.localhost")).follows(&link, PASSWORD).await;
-    (owner, tenant["id"].as_str().unwrap().to_owned())
-}
 
 /// The code's page says the same as the problem did, to programs and to people.
 async fn explained(site: &Site, asked: reqwest::RequestBuilder, code: &str) {
@@ -90,15 +79,8 @@ async fn the_interface_explains_itself() {
 
 /// Makes the program write these events.
 async fn make_events(site: &Site) {
-    let operator = site.visitor("localhost");
-    let token = site.claim.clone().unwrap();
-    let claim = [("token", token.as_str()), ("name", "Olga"), ("email", "olga@ops.example"), ("password", PASSWORD)];
-    let operator = operator.clone().with_cookie(&operator.form("/claim", &claim).await.1.unwrap());
-    let (owner, tenant) = founder(site, "acme").await;
-    until("the owner's profile", async || {
-        (owner.send("GET", "/v1/me", Value::Null).await.0 == StatusCode::OK).then_some(())
-    })
-    .await;
+    let operator = site.operator().await;
+    let (tenant, owner) = site.company("acme", "Ada Lovelace", &unique("acme")).await;
     owner.does("PATCH", "/v1/me", json!({ "name": "Ada King" })).await;
     owner.does("PUT", "/v1/me/preferences/theme", json!({ "value": "dark" })).await;
     owner.does("PUT", "/v1/features/search", json!({ "enabled": true, "percentage": 50 })).await;
@@ -115,7 +97,7 @@ async fn make_events(site: &Site) {
     operator.does("PUT", &format!("/v1/tenants/{tenant}/quotas/seats"), json!({ "limit": 9 })).await;
     operator.does("POST", &format!("/v1/tenants/{tenant}/suspend"), json!({ "reason": "unpaid" })).await;
     operator.does("POST", &format!("/v1/tenants/{tenant}/resume"), json!({})).await;
-    let (_, globex) = founder(site, "globex").await;
+    let (globex, _) = site.company("globex", "Ada Lovelace", &unique("globex")).await;
     operator.does("POST", &format!("/v1/tenants/{globex}/erase"), json!({})).await;
 }
 

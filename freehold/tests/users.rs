@@ -5,9 +5,7 @@ mod site;
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use site::{Person, Site, mailpit, unique, until};
-
-const PASSWORD: &str = "correct horse battery";
+use site::{PASSWORD, Person, Site, mailpit, unique, until};
 
 /// Someone who has signed in, with what others know of them.
 struct Colleague<'a> {

@@ -9,9 +9,9 @@ mod site;
 
 use std::{path::Path, process::Command};
 
-use program::{Company, PASSWORD, Program, found};
+use program::{Company, Program, found};
 use serde_json::{Value, json};
-use site::{Person, Site, mailpit};
+use site::{PASSWORD, Site, mailpit};
 
 /// The whole of a library that others wrote.
 async fn their_client(company: &Company<'_>) {
@@ -57,14 +57,6 @@ async fn their_client(company: &Company<'_>) {
     access.does("GET", "/v1/users", Value::Null).await;
 }
 
-async fn operator(site: &Site) -> Person<'_> {
-    let token = site.claim.clone().unwrap();
-    let fields = [("token", token.as_str()), ("name", "Olga"), ("email", "olga@ops.example"), ("password", PASSWORD)];
-    let visitor = site.visitor("localhost");
-    let (_, cookie) = visitor.form("/claim", &fields).await;
-    visitor.with_cookie(&cookie.unwrap())
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn programs_get_what_is_granted_and_no_more() {
     let Some(mail) = mailpit() else { return };
@@ -76,7 +68,7 @@ async fn programs_get_what_is_granted_and_no_more() {
     tokio::join!(own::itself(&acme, elsewhere), own::signs(&acme), people::signs_out(&acme), own::introspection(&acme));
     own::last_use(&acme).await;
     their_client(&acme).await;
-    own::keys(&acme, &globex, &operator(&site).await).await;
+    own::keys(&acme, &globex, &site.operator().await).await;
     let path = format!(
         "/v1/clients/{}",
         acme.owner.does("GET", "/v1/clients", Value::Null).await["items"][0]["client_id"].as_str().unwrap()

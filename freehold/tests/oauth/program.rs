@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::site::{Person, Site, unique, until};
+use crate::site::{PASSWORD, Person, Site, unique, until};
 
-pub(crate) const PASSWORD: &str = "correct horse battery";
 pub(crate) const CALLBACK: &str = "https://app.example/callback";
 const VERIFIER: &str = "a-verifier-of-at-least-forty-three-characters";
 
@@ -25,15 +24,8 @@ pub(crate) struct Company<'a> {
 
 pub(crate) async fn found<'a>(site: &'a Site, slug: &str) -> Company<'a> {
     let email = unique(slug);
-    let asked = json!({ "company": slug, "slug": slug, "name": "Ada Lovelace", "email": email });
-    let tenant = site.visitor("localhost").does("POST", "/v1/sign-up", asked).await;
-    let visitor = site.visitor(&format!("{slug}.localhost"));
-    let owner = visitor.follows(&site.link_for(&email).await, PASSWORD).await;
-    until("the owner's profile", async || {
-        (owner.send("GET", "/v1/me", Value::Null).await.0 == StatusCode::OK).then_some(())
-    })
-    .await;
-    Company { owner, visitor, email, id: tenant["id"].as_str().unwrap().to_owned() }
+    let (id, owner) = site.company(slug, "Ada Lovelace", &email).await;
+    Company { owner, visitor: site.visitor(&format!("{slug}.localhost")), email, id }
 }
 
 /// A program that is registered, and how it is asked for tokens.
