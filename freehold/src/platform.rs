@@ -5,7 +5,7 @@ use std::{future::Future, net::IpAddr, sync::Arc, time::Duration};
 use anyhow::{Result, bail};
 use async_trait::async_trait;
 use axum::{Router, response::IntoResponse, routing::get};
-use events::{Housekeeping, Log, Reactions, Relay, Services, Timers, operations::Operations};
+use events::{Housekeeping, Log, Reactions, Relay, Services, Tail, Timers, operations::Operations};
 use facts::Facts;
 use gateway::{Gateway, Ground, Metrics};
 use kernel::{Calls, Catalogue, Context, Cx, Problem, ProblemKind, Scope, TenantId, UserId};
@@ -142,7 +142,7 @@ impl Platform {
         let calls = registry.calls();
         let services = Services::new(Arc::clone(&catalogue), parts.ambient.clone());
         let mut contexts = contexts(&parts, &store, &calls, &catalogue, &services, config);
-        let operations = Operations::new(store.clone(), Arc::clone(&parts.log));
+        let operations = Operations::new(store.clone(), Arc::clone(&parts.log), Arc::clone(&parts.appended));
         contexts.push(operations.context());
         let metrics = Arc::new(Metrics::default());
         let own_paths = gateway::OwnPaths::default();
@@ -207,9 +207,10 @@ impl Platform {
         self.operations.begin(&self.contexts, ways, keys, services).await?;
         let (mut tasks, waiting) = (JoinSet::new(), Arc::clone(&self.waiting));
         tasks.spawn(async move { relay.follow(&waiting).await });
+        let tail = Tail::of(Arc::clone(&self.log));
         for context in self.contexts.iter().filter(|context| !context.reactions.is_empty()) {
-            let (log, appended) = (Arc::clone(&self.log), Arc::clone(&self.appended));
-            tasks.spawn(Reactions::of(context, log, keys.clone(), services.clone(), appended).follow());
+            let (tail, appended) = (tail.clone(), Arc::clone(&self.appended));
+            tasks.spawn(Reactions::of(context, tail, keys.clone(), services.clone(), appended).follow());
         }
         tasks.spawn(async move { timers.follow().await });
         tasks.spawn(Arc::clone(&self.gateway).follow());

@@ -144,6 +144,8 @@ impl Client {
                 // Whoever runs the installation lets it go on after a while.
                 Told::Refused(code) if code == "tenant_suspended" => {}
                 Told::Unknown => cut = true,
+                // Whoever is signed out since is not told what became of it.
+                Told::Refused(code) if cut && code == "sign_in_required" => return Ok(Told::Unknown),
                 // What this very request did before it was cut off, and cannot be done again.
                 Told::Refused(code) if cut && is_done_before(method, &code) => return Ok(Told::Done(Value::Null)),
                 known => return Ok(known),
@@ -207,7 +209,8 @@ pub(crate) fn slug(tenant: usize) -> String {
 
 /// Whether a refusal says that it stands already as it was asked to be.
 fn is_done_before(method: &str, code: &str) -> bool {
-    (method == "DELETE" && code == "not_found") || ["tenants.erased", "tenants.not_suspended"].contains(&code)
+    (method == "DELETE" && code == "not_found")
+        || ["tenants.erased", "tenants.not_suspended", "notifications.no_draft"].contains(&code)
 }
 
 fn text(body: &Value) -> String {

@@ -9,7 +9,7 @@ use contracts::{analytics::UserActivityRecorded, users::UserErasureRequested};
 use facts::{Fact, Facts, Field, Filter, Measure, Query, Test};
 use fixture::{Fixture, at};
 use http::{Method, Request};
-use kernel::{Caller, Cx, DefaultRole, Envelope, Event, Id, OperatorId, ProblemKind, Scope, UserId, context::Input};
+use kernel::{Caller, Cx, DefaultRole, Envelope, Event, Id, OperatorId, ProblemKind, Scope, UserId};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -124,7 +124,7 @@ async fn an_erased_person_has_no_facts_and_a_key_that_is_gone_names_nobody() {
     }
     let export = async |cx: Cx, user: UserId| {
         let operation = it.context.internal.iter().find(|it| it.name == "analytics.person.export").unwrap();
-        let told = operation.run(Input::Value(json!({ "user": user })), cx).await?;
+        let told = operation.run(json!({ "user": user }), cx).await?;
         Ok::<Value, kernel::Problem>(serde_json::from_slice(&told).unwrap())
     };
     let own = |id| it.cx(Caller::User { id, session: None }, DefaultRole::Person);

@@ -18,7 +18,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use kernel::{
     Caller, Calls, Catalogue, Clock, Context, Cx, DefaultRole, Envelope, Event, Operation, Problem, Scope, Target,
     TenantId, Timestamp, UserId,
-    context::{Body, Calling, Erased, Input, Outgoing, not_served},
+    context::{Body, Calling, Erased, Outgoing, not_served},
     cx::Ambient,
     entropy::SystemEntropy,
     time::ManualClock,
@@ -182,7 +182,7 @@ impl Fixture {
 
     async fn run(&self, cx: &Cx, name: &str, input: Value) -> Result<Value, Problem> {
         let operation = operations(&self.context).into_iter().find(|it| it.name == name).unwrap();
-        operation.run(Input::Value(input), cx.clone()).await.map(|bytes| serde_json::from_slice(&bytes).unwrap())
+        operation.run(input, cx.clone()).await.map(|bytes| serde_json::from_slice(&bytes).unwrap())
     }
 
     /// Sends the form of a page as a visitor.

@@ -148,7 +148,7 @@ pub(crate) struct Tenants {
 impl Tenants {
     fn new(store: Store, services: Services, ports: Ports, settings: Settings) -> Self {
         let Ports { remains, control, homes } = ports;
-        let (flags, turns, slices, brands) = (Flags::new(), Turns::new(10_000), Slices::new(), branding::brands());
+        let (flags, turns, slices, brands) = (Flags::new(), Turns::default(), Slices::new(), branding::brands());
         Self { store, services, remains, control, homes, settings, flags, turns, slices, brands }
     }
 

@@ -18,7 +18,7 @@ use contracts::identity::{CloseAccess, UserRegistered};
 use kernel::{
     Caller, Calls, Catalogue, Clock, Context, Cx, DefaultRole, Envelope, Event, Id, Operation, Personal, Problem,
     ProblemKind, Scope, Target, Timestamp, UserId,
-    context::{Calling, Erased, Fired, Input, Outgoing, not_served},
+    context::{Calling, Erased, Fired, Outgoing, not_served},
     cx::Ambient,
     entropy::SystemEntropy,
     time::ManualClock,
@@ -73,7 +73,7 @@ impl Calling for Others {
     async fn ask(&self, name: &str, input: Value, cx: &Cx) -> Result<Value, Problem> {
         let own = self.own.lock().unwrap().iter().find(|operation| operation.name == name).cloned();
         if let Some(operation) = own {
-            let answer = operation.run(Input::Value(input), cx.clone()).await?;
+            let answer = operation.run(input, cx.clone()).await?;
             return Ok(serde_json::from_slice(&answer).unwrap());
         }
         self.exports.lock().unwrap().get(name).cloned().ok_or_else(|| not_served(name))
@@ -132,7 +132,7 @@ impl Fixture {
 
     async fn run(&self, cx: Cx, name: &str, input: Value) -> Result<Value, Problem> {
         let operation = operations(&self.context).into_iter().find(|it| it.name == name).unwrap();
-        operation.run(Input::Value(input), cx).await.map(|bytes| serde_json::from_slice(&bytes).unwrap())
+        operation.run(input, cx).await.map(|bytes| serde_json::from_slice(&bytes).unwrap())
     }
 
     async fn ask(&self, user: UserId, role: DefaultRole, name: &str, input: Value) -> Result<Value, Problem> {

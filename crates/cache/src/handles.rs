@@ -1,6 +1,11 @@
 //! One shared thing a key, for as long as somebody uses it.
 
-use std::{hash::Hash, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -25,27 +30,60 @@ where
 
 /// Lets those in one by one who are about to do the same, in the order in which they came: of many at once each waits for
 /// the ones before. Another process is kept apart by the store alone.
-pub struct Turns<K>(Handles<K, Semaphore>);
+pub struct Turns<K>(Lines<K>);
+
+/// The lines in which somebody stands.
+type Lines<K> = Arc<Mutex<HashMap<K, Arc<Semaphore>>>>;
 
 /// A place in the line of one key.
-pub struct Turn(Arc<Semaphore>);
+pub struct Turn<K: Hash + Eq> {
+    key: K,
+    line: Arc<Semaphore>,
+    lines: Lines<K>,
+}
 
-impl<K: Hash + Eq + Send + Sync + 'static> Turns<K> {
-    /// Lines of at most so many keys.
-    pub fn new(most: u64) -> Self {
-        Self(Handles::new(most, Duration::from_mins(1)))
-    }
+/// One's turn, until it is dropped.
+pub struct Begun<K: Hash + Eq> {
+    // Dropped in this order: the line goes with the last who stood in it.
+    _permit: Option<OwnedSemaphorePermit>,
+    _turn: Turn<K>,
+}
 
-    /// The line of a key.
-    pub fn of(&self, key: K) -> Turn {
-        Turn(self.0.of(key, || Semaphore::new(1)))
+impl<K> Default for Turns<K> {
+    fn default() -> Self {
+        Self(Arc::default())
     }
 }
 
-impl Turn {
-    /// Waits until it is one's turn, which is over when what this gives is dropped.
-    pub async fn begin(self) -> Option<OwnedSemaphorePermit> {
+impl<K: Hash + Eq + Clone> Turns<K> {
+    /// The line of a key.
+    pub fn of(&self, key: K) -> Turn<K> {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = Arc::clone(lines.entry(key.clone()).or_insert_with(|| Arc::new(Semaphore::new(1))));
+        Turn { key, line, lines: Arc::clone(&self.0) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn lines(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+impl<K: Hash + Eq> Turn<K> {
+    /// Waits until it is one's turn.
+    pub async fn begin(self) -> Begun<K> {
         // Nobody closes these semaphores: it is always a permit.
-        self.0.acquire_owned().await.ok()
+        let permit = Arc::clone(&self.line).acquire_owned().await.ok();
+        Begun { _permit: permit, _turn: self }
+    }
+}
+
+impl<K: Hash + Eq> Drop for Turn<K> {
+    fn drop(&mut self) {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        // The map's and this one: nobody else stands in it, and whoever comes waits for the lock.
+        if Arc::strong_count(&self.line) == 2 {
+            lines.remove(&self.key);
+        }
     }
 }

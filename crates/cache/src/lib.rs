@@ -11,7 +11,9 @@
 mod handles;
 
 use std::{
+    any::Any,
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash},
+    marker::PhantomData,
     ops::Deref,
     sync::{
         Arc,
@@ -20,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-pub use handles::{Handles, Turn, Turns};
+pub use handles::{Begun, Handles, Turn, Turns};
 use tokio::time::Instant;
 
 /// How long a decision about a tenant, a person or a credential is used again. The rest of the second within which a
@@ -57,11 +59,13 @@ impl<V> Deref for Known<V> {
 
 /// See the promises above.
 pub struct Cache<K, V> {
-    known: moka::sync::Cache<K, Arc<Known<V>>>,
+    /// Of any type, so that the cache is compiled once for all that share a type of key.
+    known: moka::sync::Cache<K, Arc<dyn Any + Send + Sync>>,
     reading: Turns<K>,
     lasts: Duration,
     changes: Box<[AtomicU64]>,
     all: AtomicU64,
+    of: PhantomData<fn() -> V>,
     /// The same in each process, so that a simulation can be repeated: whoever aims at a counter has others read again.
     hasher: BuildHasherDefault<DefaultHasher>,
 }
@@ -76,10 +80,11 @@ where
         Self {
             // This bound of age frees memory that nobody asks for; the other is checked at each look.
             known: moka::sync::Cache::builder().max_capacity(most).time_to_live(lasts.max(FORGOTTEN)).build(),
-            reading: Turns::new(most),
+            reading: Turns::default(),
             lasts,
             changes: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
             all: AtomicU64::new(0),
+            of: PhantomData,
             hasher: BuildHasherDefault::default(),
         }
     }
@@ -96,7 +101,7 @@ where
 
     /// What is known of a key and still good.
     pub fn get(&self, key: &K) -> Option<Arc<Known<V>>> {
-        let known = self.known.get(key)?;
+        let known: Arc<Known<V>> = self.known.get(key)?.downcast().ok()?;
         (known.at.elapsed() < self.lasts && known.changes == self.changes(key)).then_some(known)
     }
 
@@ -116,7 +121,7 @@ where
         }
         let (at, changes) = (Instant::now(), self.changes(&key));
         let known = Arc::new(Known { it: read.await?, at, changes });
-        self.known.insert(key, Arc::clone(&known));
+        self.known.insert(key, Arc::<Known<V>>::clone(&known));
         Ok(known)
     }
 

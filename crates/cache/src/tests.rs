@@ -76,3 +76,21 @@ async fn what_changed_while_it_was_read_is_read_again() {
     cache.forget_all();
     assert!(cache.get(&"key").is_none());
 }
+
+#[tokio::test]
+async fn a_line_goes_with_the_last_who_stood_in_it() {
+    let (turns, within) = (Turns::default(), AtomicUsize::new(0));
+    let ask = |key: u32| {
+        let turn = turns.of(key);
+        async {
+            let _begun = turn.begin().await;
+            assert_eq!(within.fetch_add(1, Ordering::Relaxed), 0, "one by one");
+            tokio::task::yield_now().await;
+            within.fetch_sub(1, Ordering::Relaxed);
+        }
+    };
+    tokio::join!(ask(1), ask(1), ask(1));
+    assert_eq!(turns.lines(), 0);
+    drop((turns.of(1), turns.of(2)));
+    assert_eq!(turns.lines(), 0, "whoever went away before it was his turn leaves none");
+}

@@ -8,7 +8,6 @@ use kernel::{
     cx::Ambient,
 };
 use keys::Keys;
-use serde::Deserialize;
 
 /// How often an event is tried at once; then it is put aside, or, where trying again can help, waits for its turn.
 pub(crate) const ATTEMPTS: u32 = 5;
@@ -38,24 +37,6 @@ impl Services {
     /// The surroundings.
     pub fn ambient(&self) -> &Ambient {
         &self.ambient
-    }
-}
-
-/// What must be known of an envelope to decide whom it concerns, without reading all of it.
-#[derive(Deserialize)]
-pub(crate) struct Header {
-    pub(crate) r#type: String,
-    tenantid: String,
-}
-
-impl Header {
-    pub(crate) fn of(envelope: &[u8]) -> Option<(Self, Scope)> {
-        let header: Self = serde_json::from_slice(envelope).ok()?;
-        let scope = match header.tenantid.as_str() {
-            "platform" => Scope::Platform,
-            tenant => Scope::Tenant(tenant.parse().ok()?),
-        };
-        Some((header, scope))
     }
 }
 
@@ -93,10 +74,7 @@ impl Digest {
     }
 
     /// Runs all reactions that concern an event; one alone where `only` names it.
-    pub(crate) async fn event(&self, envelope: &[u8], only: Option<&str>) -> Digested {
-        let Ok(sealed) = serde_json::from_slice::<Envelope>(envelope) else {
-            return Digested::Refused(vec![("envelope".to_owned(), "envelope_unreadable".to_owned())]);
-        };
+    pub(crate) async fn event(&self, sealed: &Envelope, only: Option<&str>) -> Digested {
         let mut refused = Vec::new();
         let concerned = self.table.iter().filter(|it| it.on == "*" || it.on == sealed.r#type);
         for reaction in concerned.filter(|it| only.is_none_or(|only| it.name == only)) {

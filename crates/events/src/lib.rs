@@ -10,6 +10,7 @@ pub mod model;
 pub mod operations;
 mod reactions;
 mod relay;
+mod tail;
 mod timers;
 
 pub use digest::Services;
@@ -17,4 +18,5 @@ pub use housekeeping::Housekeeping;
 pub use log::{DeadLetter, Entry, Log, LogError, Logged, scope_of};
 pub use reactions::Reactions;
 pub use relay::Relay;
+pub use tail::Tail;
 pub use timers::Timers;

@@ -5,13 +5,13 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
-use kernel::{Scope, context::Context};
+use kernel::{Envelope, Scope, context::Context};
 use keys::Keys;
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
-    DeadLetter, Log, LogError, Logged, Services,
-    digest::{Digest, Digested, Header},
+    DeadLetter, LogError, Services, Tail,
+    digest::{Digest, Digested},
     log::scope_of,
 };
 
@@ -22,6 +22,10 @@ const SHARE: usize = 50;
 const LANES: usize = 16;
 /// The longest between two looks at the log, should a wake-up be missed.
 const LOOK: Duration = Duration::from_millis(500);
+/// The longest that a place which moved is not written down once nothing more comes.
+const WRITTEN: Duration = Duration::from_millis(50);
+/// The most events that may be read again after a crash. Their effects are marked, and not had twice.
+const AHEAD: u64 = 1_000;
 /// Between two attempts of a scope that is held up: this long, doubled each time, up to half a minute.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -40,7 +44,7 @@ struct Behind {
 /// The reactions of one context.
 pub struct Reactions {
     digest: Digest,
-    log: Arc<dyn Log>,
+    tail: Tail,
     appended: Arc<Notify>,
     /// Read from the log at the first turn; from then on this reader alone changes it.
     places: Option<Places>,
@@ -49,8 +53,15 @@ pub struct Reactions {
 /// How far a context has come.
 struct Places {
     common: u64,
+    /// The common place as it is written down.
+    written: u64,
+    /// The turn before found nothing new.
+    quiet: bool,
     behind: BTreeMap<Scope, Behind>,
 }
+
+/// An event that the context reacts to, with its position.
+type Concerning<'a> = (u64, &'a Envelope);
 
 /// Where a scope's events of one batch led.
 enum Lane {
@@ -62,9 +73,9 @@ enum Lane {
 }
 
 impl Reactions {
-    /// The reactions of a context, reading a log.
-    pub fn of(context: &Context, log: Arc<dyn Log>, keys: Keys, services: Services, appended: Arc<Notify>) -> Self {
-        Self { digest: Digest::of(context, keys, services), log, appended, places: None }
+    /// The reactions of a context, reading the end of a log.
+    pub fn of(context: &Context, tail: Tail, keys: Keys, services: Services, appended: Arc<Notify>) -> Self {
+        Self { digest: Digest::of(context, keys, services), tail, appended, places: None }
     }
 
     /// Reads for ever; drop the future to stop.
@@ -73,7 +84,7 @@ impl Reactions {
         loop {
             let woken = appended.notified();
             match self.turn().await {
-                Ok(0) => drop(tokio::time::timeout(LOOK, woken).await),
+                Ok(0) => drop(tokio::time::timeout(self.pause(), woken).await),
                 Ok(_) => {}
                 Err(error) => {
                     tracing::warn!(context = self.digest.context, %error, "the log cannot be read");
@@ -94,35 +105,48 @@ impl Reactions {
         turned
     }
 
+    fn pause(&self) -> Duration {
+        let moved = self.places.as_ref().is_some_and(|places| places.common > places.written);
+        if moved { WRITTEN } else { LOOK }
+    }
+
     async fn turn_from(&self, places: &mut Places) -> Result<usize, LogError> {
         let read = self.read_on(places).await?;
+        // Writing it down at each turn would cost a flush a context for every few commits.
+        let ahead = places.common.saturating_sub(places.written);
+        if ahead >= AHEAD || ahead > 0 && read == 0 && places.quiet {
+            self.tail.log().advance(self.digest.context, places.common).await?;
+            places.written = places.common;
+        }
+        places.quiet = read == 0;
         Ok(read + self.catch_up(places).await?)
     }
 
     async fn recall(&self) -> Result<Places, LogError> {
-        let common = self.log.position(self.digest.context).await?;
-        let own = self.log.readers(&format!("{}@", self.digest.context)).await?;
+        let common = self.tail.log().position(self.digest.context).await?;
+        let own = self.tail.log().readers(&format!("{}@", self.digest.context)).await?;
         let behind = |(name, position): (String, u64)| {
             scope_of(&name).map(|scope| (scope, Behind { position, failures: 0, again: Instant::now() }))
         };
-        Ok(Places { common, behind: own.into_iter().filter_map(behind).collect() })
+        let behind = own.into_iter().filter_map(behind).collect();
+        Ok(Places { common, written: common, quiet: false, behind })
     }
 
     async fn read_on(&self, places: &mut Places) -> Result<usize, LogError> {
-        let (context, Places { common, behind }) = (self.digest.context, places);
-        let logged = self.log.read(*common, BATCH).await?;
-        let Some(last) = logged.last().map(|last| last.position) else { return Ok(0) };
-        let mut lanes: BTreeMap<Scope, Vec<&Logged>> = BTreeMap::new();
-        for event in &logged {
-            match Header::of(&event.envelope) {
-                Some((header, scope)) if self.digest.concerns(&header.r#type) && !behind.contains_key(&scope) => {
-                    lanes.entry(scope).or_default().push(event);
+        let (context, Places { common, behind, .. }) = (self.digest.context, places);
+        let read = self.tail.read(*common, BATCH).await?;
+        let Some(last) = read.last().map(|last| last.position) else { return Ok(0) };
+        let mut lanes: BTreeMap<Scope, Vec<Concerning<'_>>> = BTreeMap::new();
+        for event in &read {
+            match &event.envelope {
+                Some(envelope) if self.digest.concerns(&envelope.r#type) && !behind.contains_key(&envelope.scope) => {
+                    lanes.entry(envelope.scope).or_default().push((event.position, envelope));
                 }
                 Some(_) => {}
                 None => self.bury(event.position, &[("envelope".to_owned(), "envelope_unreadable".to_owned())]).await?,
             }
         }
-        let most = if logged.len() == BATCH { SHARE } else { BATCH };
+        let most = if read.len() == BATCH { SHARE } else { BATCH };
         // Boxed: the compiler cannot see that a closure over borrowed events is Send.
         let digested: Vec<BoxFuture<'_, _>> = lanes
             .into_iter()
@@ -135,28 +159,27 @@ impl Reactions {
                 Lane::HeldUp(position) => (position, 1),
                 Lane::Yields(position) => (position, 0),
             };
-            self.log.advance(&own_place(context, scope), position).await?;
+            // Before the common place is: a scope that fell behind skips nothing.
+            self.tail.log().advance(&own_place(context, scope), position).await?;
             behind.insert(scope, Behind { position, failures, again: Instant::now() + AGAIN * failures });
         }
-        // Whatever a crash repeats from here is marked in its targets, and has no second effect.
-        self.log.advance(context, last).await?;
         *common = last;
-        Ok(logged.len())
+        Ok(read.len())
     }
 
     /// The events of one scope, in order, until one has to wait.
-    async fn lane(&self, events: &[&Logged], most: usize) -> Result<Lane, LogError> {
-        for (place, event) in events.iter().enumerate() {
-            let before = event.position.saturating_sub(1);
+    async fn lane(&self, events: &[Concerning<'_>], most: usize) -> Result<Lane, LogError> {
+        for (place, &(position, envelope)) in events.iter().enumerate() {
+            let before = position.saturating_sub(1);
             if place >= most {
                 return Ok(Lane::Yields(before));
             }
-            match self.digest.event(&event.envelope, None).await {
+            match self.digest.event(envelope, None).await {
                 Digested::Done => {}
-                Digested::Refused(refused) => self.bury(event.position, &refused).await?,
+                Digested::Refused(refused) => self.bury(position, &refused).await?,
                 Digested::Later(problem) => {
                     let (context, code) = (self.digest.context, problem.code());
-                    tracing::warn!(context, position = event.position, code, "an event has to wait");
+                    tracing::warn!(context, position, code, "an event has to wait");
                     return Ok(Lane::HeldUp(before));
                 }
             }
@@ -166,7 +189,7 @@ impl Reactions {
 
     async fn catch_up(&self, places: &mut Places) -> Result<usize, LogError> {
         let (context, now) = (self.digest.context, Instant::now());
-        let Places { common, behind } = places;
+        let Places { common, behind, .. } = places;
         let common = *common;
         let ready: Vec<_> =
             behind.iter().filter(|(_, it)| it.again <= now).map(|(it, at)| (*it, at.position)).collect();
@@ -182,13 +205,13 @@ impl Reactions {
             let place = own_place(context, scope);
             match lane {
                 Lane::Done if position >= common => {
-                    self.log.dismiss(&place).await?;
+                    self.tail.log().dismiss(&place).await?;
                     behind.remove(&scope);
                     continue;
                 }
-                Lane::Done | Lane::Yields(_) => self.log.advance(&place, position).await?,
+                Lane::Done | Lane::Yields(_) => self.tail.log().advance(&place, position).await?,
                 Lane::HeldUp(_) => {
-                    self.log.advance(&place, position).await?;
+                    self.tail.log().advance(&place, position).await?;
                     count = count.saturating_sub(read);
                 }
             }
@@ -202,12 +225,14 @@ impl Reactions {
 
     /// The next events of one scope that fell behind, up to where all others are.
     async fn scope_on(&self, scope: Scope, after: u64, common: u64) -> Result<(usize, u64, Lane), LogError> {
-        let logged = self.log.read_of(scope, after, SHARE).await?;
-        let own: Vec<&Logged> = logged.iter().filter(|event| event.position <= common).collect();
-        let concerned = |event: &&&Logged| {
-            Header::of(&event.envelope).is_some_and(|(header, _)| self.digest.concerns(&header.r#type))
-        };
-        let events: Vec<&Logged> = own.iter().filter(concerned).copied().collect();
+        let read = self.tail.read_of(scope, after, SHARE).await?;
+        let own = read.get(..read.partition_point(|event| event.position <= common)).unwrap_or_default();
+        let mut events: Vec<Concerning<'_>> = Vec::new();
+        for event in own {
+            if let Some(envelope) = event.envelope.as_ref().filter(|it| self.digest.concerns(&it.r#type)) {
+                events.push((event.position, envelope));
+            }
+        }
         let lane = self.lane(&events, SHARE).await?;
         let position = match &lane {
             Lane::HeldUp(position) | Lane::Yields(position) => *position,
@@ -222,7 +247,7 @@ impl Reactions {
         let at = self.digest.services.cx(self.digest.context, Scope::Platform).real_now();
         for (reaction, reason) in refused {
             let reader = format!("{}.{reaction}", self.digest.context);
-            self.log.bury(DeadLetter { reader, position, reason: reason.clone(), at }).await?;
+            self.tail.log().bury(DeadLetter { reader, position, reason: reason.clone(), at }).await?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use freehold_events::{Entry, Log, Reactions, Relay, Services, Timers, model::ModelLog, operations::Operations};
+use freehold_events::{Entry, Log, Reactions, Relay, Services, Tail, Timers, model::ModelLog, operations::Operations};
 use kernel::{
     Caller, Catalogue, Context, Cx, DefaultRole, Envelope, Event, Grants, Id, Problem, ProblemKind, Scope, Timestamp,
     cx::Ambient, entropy::SystemEntropy,
@@ -104,7 +104,7 @@ impl Bench {
     fn reactions(&self) -> Reactions {
         let context = self.noting.context();
         let (keys, services) = (self.keys.clone(), self.services.clone());
-        Reactions::of(&context, self.log.clone(), keys, services, Arc::new(Notify::new()))
+        Reactions::of(&context, Tail::of(self.log.clone()), keys, services, Arc::new(Notify::new()))
     }
 }
 
@@ -122,7 +122,8 @@ async fn a_scope_that_is_held_up_holds_up_no_other_and_loses_nothing() {
     let mixed = (0..300).map(|number| entry(if number % 2 == 0 { held } else { free }, number));
     bench.log.append(mixed.collect()).await.unwrap();
     let mut reactions = bench.reactions();
-    turns(&mut reactions, 3).await;
+    // Two that read, and two that find nothing more: then the place is written down.
+    turns(&mut reactions, 4).await;
     let odd: Vec<u32> = (0..300).filter(|number| number % 2 == 1).collect();
     let even: Vec<u32> = (0..300).filter(|number| number % 2 == 0).collect();
     assert_eq!(bench.noting.of(free), odd);
@@ -137,6 +138,18 @@ async fn a_scope_that_is_held_up_holds_up_no_other_and_loses_nothing() {
     bench.log.append(vec![entry(held, 1_000)]).await.unwrap();
     turns(&mut reactions, 1).await;
     assert_eq!(bench.noting.of(held).last(), Some(&1_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_ends_before_its_place_is_written_down_skips_nothing() {
+    let bench = Bench::new();
+    bench.log.append((0..40).map(|number| entry(tenant(1), number)).collect()).await.unwrap();
+    turns(&mut bench.reactions(), 1).await;
+    assert_eq!(bench.log.position("noting").await.unwrap(), 0, "it is not written at each turn");
+    bench.noting.seen.lock().unwrap().clear();
+    turns(&mut bench.reactions(), 3).await;
+    assert_eq!(bench.noting.of(tenant(1)), (0..40).collect::<Vec<u32>>());
+    assert_eq!(bench.log.position("noting").await.unwrap(), bench.log.head().await.unwrap());
 }
 
 #[tokio::test(start_paused = true)]
@@ -170,7 +183,7 @@ async fn what_is_poison_is_put_aside_and_can_be_replayed() {
     assert_eq!(readers, [("noting.envelope", "envelope_unreadable"), ("noting.note", "poison")]);
 
     let store = Store::new(Arc::new(ModelEngine::default()), bench.keys.clone());
-    let operations = Operations::new(store, bench.log.clone());
+    let operations = Operations::new(store, bench.log.clone(), Arc::default());
     let contexts = Arc::new(vec![bench.noting.context()]);
     let upkeep = Arc::new(ModelEngine::default());
     let relay = Relay::new(upkeep.clone(), bench.log.clone(), "test".to_owned(), Arc::default());
@@ -187,7 +200,7 @@ async fn what_is_poison_is_put_aside_and_can_be_replayed() {
         let route = table.routes.iter().find(|route| route.target.name() == "operations.dead_letters.replay");
         let kernel::Target::UseCase(operation) = &route.unwrap().target else { return Err("an endpoint".to_owned()) };
         let asked = serde_json::json!({ "reader": "noting.note", "position": position });
-        let ran = operation.run(kernel::context::Input::Value(asked), cx.clone()).await;
+        let ran = operation.run(asked, cx.clone()).await;
         ran.map(drop).map_err(|problem| problem.code().to_owned())
     };
     assert_eq!(replay().await, Err("operations.still_refused".to_owned()));

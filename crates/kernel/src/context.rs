@@ -40,30 +40,19 @@ pub struct Operation {
     pub input: fn(&mut SchemaGenerator) -> Schema,
     /// The schema of the answer.
     pub output: fn(&mut SchemaGenerator) -> Schema,
-    parse: fn(Input<'_>) -> Result<(Erased, Resource), Problem>,
+    parse: fn(Value) -> Result<(Erased, Resource), Problem>,
     render: fn(Erased) -> Result<Bytes, Problem>,
     call: Arc<Call>,
 }
 
-/// The input of an operation as it arrives.
-pub enum Input<'a> {
-    /// JSON text.
-    Text(&'a [u8]),
-    /// A JSON value, put together from path, query and body.
-    Value(Value),
-}
-
-fn parse<U: UseCase>(input: Input<'_>) -> Result<(Erased, Resource), Problem> {
-    let it: U = match input {
-        Input::Text(text) => typed(&mut serde_json::Deserializer::from_slice(text))?,
-        Input::Value(value) => typed(value)?,
-    };
+fn parse<U: UseCase>(input: Value) -> Result<(Erased, Resource), Problem> {
+    let it: U = typed(input)?;
     let resource = it.resource();
     Ok((Box::new(it), resource))
 }
 
 /// Deserializes, naming the field that fails by JSON pointer.
-fn typed<'de, T: DeserializeOwned, D: serde::Deserializer<'de>>(from: D) -> Result<T, Problem> {
+fn typed<T: DeserializeOwned>(from: Value) -> Result<T, Problem> {
     serde_path_to_error::deserialize(from).map_err(|error| {
         let pointer: String = error
             .path()
@@ -116,8 +105,8 @@ impl Operation {
         Ok(())
     }
 
-    /// Parses, checks the permission, runs, and gives the answer as JSON.
-    pub async fn run(&self, input: Input<'_>, cx: Cx) -> Result<Bytes, Problem> {
+    /// Parses what path, query and body make together, checks the permission, runs, and gives the answer as JSON.
+    pub async fn run(&self, input: Value, cx: Cx) -> Result<Bytes, Problem> {
         // The permission first: someone who may not ask learns nothing about what would have been valid.
         self.permitted(&cx)?;
         let (input, resource) = (self.parse)(input)?;

@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use kernel::{
     Calls, Context, Cx, Operation, Problem, Target,
-    context::{Calling, Erased, Input, Outgoing, not_served},
+    context::{Calling, Erased, Outgoing, not_served},
 };
 use serde_json::Value;
 
@@ -64,7 +64,7 @@ impl Calling for Registry {
 
     async fn ask(&self, name: &str, input: Value, cx: &Cx) -> Result<Value, Problem> {
         let operation = self.find(name).ok_or_else(|| not_served(name))?;
-        let answer = operation.run(Input::Value(input), cx.clone()).await?;
+        let answer = operation.run(input, cx.clone()).await?;
         serde_json::from_slice(&answer).map_err(Problem::internal)
     }
 }

@@ -18,12 +18,7 @@ use axum::{
 use bytes::Bytes;
 use http::{Extensions, Method, StatusCode, request::Parts};
 use http_body_util::{BodyExt, Limited};
-use kernel::{
-    Context, Cx, Effect, Problem, ProblemKind, Target,
-    context::{Input, Route},
-    cx::TraceId,
-    version::Versions,
-};
+use kernel::{Context, Cx, Effect, Problem, ProblemKind, Target, context::Route, cx::TraceId, version::Versions};
 
 use store::Store;
 
@@ -163,12 +158,12 @@ impl Line {
                 let cx = cx.versioned(&versions);
                 let input = input::merge(&parts, params, &body, &self.types)?;
                 let Some(key) = key else {
-                    let answer = operation.run(Input::Value(input), cx.clone()).await?;
+                    let answer = operation.run(input, cx.clone()).await?;
                     return Ok(version::told(answer::json(answer), &versions));
                 };
                 // Before anything is stored for a caller who may not ask, or told to one who may not ask any more.
                 operation.permitted(&cx)?;
-                let run = |cx| operation.run(Input::Value(input.clone()), cx);
+                let run = |cx| operation.run(input.clone(), cx);
                 let answer =
                     self.serving.repeated.once((operation.name, &key, operation.effect), &input, &cx, run).await?;
                 Ok(version::told(answer::json(answer), &versions))

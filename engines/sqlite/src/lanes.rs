@@ -4,6 +4,8 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
 };
 
 use tokio::sync::Semaphore;
@@ -80,8 +82,12 @@ impl<J> Lanes<J> {
         self.more.notify_one();
     }
 
-    /// The next jobs, one of each lane in turn; waits for the first. `None` once it was stopped and nothing is left.
-    pub(crate) fn take(&self, most: usize) -> Option<Vec<J>> {
+    /// The next jobs, one of each lane in turn: lets them gather for a moment, then waits for the first. `None` once it was
+    /// stopped and nothing is left.
+    pub(crate) fn take(&self, most: usize, gather: Duration) -> Option<Vec<J>> {
+        if !gather.is_zero() {
+            thread::sleep(gather);
+        }
         let mut waiting = self.waiting();
         while waiting.turns.is_empty() {
             if waiting.stopped {
@@ -123,10 +129,10 @@ mod tests {
         let lanes = Lanes::default();
         filled(&lanes, 3, 2).await;
         lanes.put("late", (9, 0)).await;
-        assert_eq!(lanes.take(4).unwrap(), [(0, 0), (1, 0), (9, 0), (0, 1)]);
-        assert_eq!(lanes.take(99).unwrap(), [(1, 1), (0, 2), (1, 2)]);
+        assert_eq!(lanes.take(4, Duration::ZERO).unwrap(), [(0, 0), (1, 0), (9, 0), (0, 1)]);
+        assert_eq!(lanes.take(99, Duration::ZERO).unwrap(), [(1, 1), (0, 2), (1, 2)]);
         lanes.stop();
-        assert_eq!(lanes.take(1), None);
+        assert_eq!(lanes.take(1, Duration::ZERO), None);
         assert!(lanes.waiting().lanes.is_empty(), "a lane goes when nothing is in it");
     }
 
@@ -135,9 +141,12 @@ mod tests {
         let lanes = Lanes::default();
         filled(&lanes, LANE, 300).await;
         lanes.put("late", (999, 0)).await;
-        let first: Vec<_> = lanes.take(GROUP).unwrap();
+        let first: Vec<_> = lanes.take(GROUP, Duration::ZERO).unwrap();
         assert!(first.iter().all(|(_, place)| *place == 0), "no lane has two in a group that others wait for");
-        assert!(lanes.take(GROUP).unwrap().contains(&(999, 0)), "301 lanes have their turn in two groups");
+        assert!(
+            lanes.take(GROUP, Duration::ZERO).unwrap().contains(&(999, 0)),
+            "301 lanes have their turn in two groups"
+        );
     }
 
     #[tokio::test]
@@ -148,9 +157,9 @@ mod tests {
             let mut sent = std::pin::pin!(lanes.put("0", (0, 999)));
             assert!(futures::poll!(sent.as_mut()).is_pending(), "the lane is full");
         }
-        assert_eq!(lanes.take(1).unwrap(), [(0, 0)]);
+        assert_eq!(lanes.take(1, Duration::ZERO).unwrap(), [(0, 0)]);
         lanes.put("0", (0, LANE)).await;
-        assert_eq!(lanes.take(LANE).unwrap().len(), LANE);
+        assert_eq!(lanes.take(LANE, Duration::ZERO).unwrap().len(), LANE);
         assert!(lanes.waiting().lanes.is_empty());
     }
 }

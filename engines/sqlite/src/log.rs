@@ -9,8 +9,9 @@ use rusqlite::{OptionalExtension, params};
 use crate::{SqliteEngine, unavailable};
 
 pub(crate) const TABLES: &str = "
-    CREATE TABLE IF NOT EXISTS log (position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE,
+    CREATE TABLE IF NOT EXISTS log (position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT,
       space TEXT NOT NULL, at INTEGER NOT NULL DEFAULT (unixepoch()), envelope BLOB NOT NULL);
+    CREATE UNIQUE INDEX IF NOT EXISTS log_id ON log (id) WHERE id IS NOT NULL;
     CREATE INDEX IF NOT EXISTS log_space ON log (space, position);
     CREATE TABLE IF NOT EXISTS readers (reader TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS buried (reader TEXT NOT NULL, position INTEGER NOT NULL, reason TEXT NOT NULL,

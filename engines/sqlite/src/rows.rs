@@ -85,30 +85,39 @@ pub(crate) fn scan(db: &Connection, scan: &Scan) -> Rows<Vec<Hit>> {
     all(db, &sql, with, |row| Ok(Hit { sort: row.get(0)?, id: row.get(1)?, core: core_of(row, 2)? }))
 }
 
-fn derive(db: &Connection, key: &CoreKey, parts: &Parts) -> Rows<()> {
+/// The lookups follow the core: what is new in its parts comes, what is no more in them goes, and most commits touch none.
+fn derive(db: &Connection, key: &CoreKey, before: &Parts, now: &Parts) -> Rows<()> {
     let (space, kind, id) = (key.space.as_str(), &key.kind, &key.id);
-    for table in ["claims", "terms", "timers"] {
-        let sql = format!("DELETE FROM {table} WHERE space=? AND kind=? AND id=?");
-        db.prepare_cached(&sql)?.execute(params![space, kind, id])?;
+    for claim in before.claims.iter().filter(|it| !now.claims.contains(it)) {
+        let sql = "DELETE FROM claims WHERE space=? AND claim=? AND kind=? AND id=?";
+        db.prepare_cached(sql)?.execute(params![space, claim.0, kind, id])?;
     }
-    for claim in &parts.claims {
+    for term in before.terms.iter().filter(|it| !now.terms.contains(it)) {
+        let sql = "DELETE FROM terms WHERE space=? AND kind=? AND idx=? AND value=? AND sort=? AND id=?";
+        db.prepare_cached(sql)?.execute(params![space, kind, term.index, term.value, term.sort, id])?;
+    }
+    for timer in before.timers.iter().filter(|it| !now.timers.contains(it)) {
+        let sql = "DELETE FROM timers WHERE space=? AND kind=? AND id=? AND name=?";
+        db.prepare_cached(sql)?.execute(params![space, kind, id, timer.name])?;
+    }
+    for claim in now.claims.iter().filter(|it| !before.claims.contains(it)) {
         let sql = "INSERT OR REPLACE INTO claims (space, claim, kind, id) VALUES (?,?,?,?)";
         db.prepare_cached(sql)?.execute(params![space, claim.0, kind, id])?;
     }
-    for term in &parts.terms {
+    for term in now.terms.iter().filter(|it| !before.terms.contains(it)) {
         let sql = "INSERT OR REPLACE INTO terms (space, kind, idx, value, sort, id) VALUES (?,?,?,?,?,?)";
-        let with = params![space, kind, term.index, term.value, term.sort, id];
-        db.prepare_cached(sql)?.execute(with)?;
+        db.prepare_cached(sql)?.execute(params![space, kind, term.index, term.value, term.sort, id])?;
     }
-    for timer in &parts.timers {
+    for timer in now.timers.iter().filter(|it| !before.timers.contains(it)) {
         let sql = "INSERT OR REPLACE INTO timers (space, kind, id, name, due) VALUES (?,?,?,?,?)";
         db.prepare_cached(sql)?.execute(params![space, kind, id, timer.name, timer.due.as_microsecond()])?;
     }
     Ok(())
 }
 
-fn taken(db: &Connection, key: &CoreKey, claims: &[ClaimKey]) -> Result<(), StoreError> {
-    for claim in claims {
+/// Refuses names that another core holds.
+fn taken(db: &Connection, key: &CoreKey, before: &Parts, now: &Parts) -> Result<(), StoreError> {
+    for claim in now.claims.iter().filter(|it| !before.claims.contains(it)) {
         let sql = "SELECT 1 FROM claims WHERE space=? AND claim=? AND NOT (kind=? AND id=?)";
         let with = params![key.space.as_str(), claim.0, key.kind, key.id];
         if stored(db.prepare_cached(sql).and_then(|mut it| it.exists(with)))? {
@@ -118,20 +127,52 @@ fn taken(db: &Connection, key: &CoreKey, claims: &[ClaimKey]) -> Result<(), Stor
     Ok(())
 }
 
-fn put(
-    db: &Connection,
-    key: &CoreKey,
+/// What stands at a key: a core, or the tombstone of one.
+struct Present {
     base: Base,
-    body: Option<&[u8]>,
-    parts: &[u8],
+    parts: Vec<u8>,
+}
+
+fn present(db: &Connection, key: &CoreKey) -> Rows<Option<Present>> {
+    let sql = "SELECT version, fence, parts FROM cores WHERE space=? AND kind=? AND id=?";
+    let with = params![key.space.as_str(), key.kind, key.id];
+    let row =
+        |row: &Row<'_>| Ok(Present { base: Base { version: row.get(0)?, fence: row.get(1)? }, parts: row.get(2)? });
+    db.prepare_cached(sql)?.query_row(with, row).optional()
+}
+
+/// What is to stand at a key; without a body it is a tombstone.
+struct Next<'a> {
+    base: Base,
+    body: Option<&'a [u8]>,
+    parts: Parts,
     expires: Option<Timestamp>,
-) -> Rows<()> {
+}
+
+/// Refuses before it writes anything, or writes all.
+fn put(db: &Connection, key: &CoreKey, present: Option<&Present>, next: &Next<'_>) -> Result<(), StoreError> {
+    let stored_parts = present.map_or(&[] as &[u8], |it| &it.parts);
+    let parts = if next.body.is_some() { next.parts.encode()? } else { Vec::new() };
+    if parts == stored_parts {
+        return stored(put_core(db, key, present, next, &parts));
+    }
+    let before = Parts::decode(stored_parts)?;
+    taken(db, key, &before, &next.parts)?;
+    stored(put_core(db, key, present, next, &parts).and_then(|()| derive(db, key, &before, &next.parts)))
+}
+
+fn put_core(db: &Connection, key: &CoreKey, present: Option<&Present>, next: &Next<'_>, parts: &[u8]) -> Rows<()> {
     db.prepare_cached("UPDATE feed SET last = last + 1")?.execute([])?;
-    let sql = "INSERT OR REPLACE INTO cores (space, kind, id, version, fence, deleted, body, parts, expires, changed)
-               VALUES (?,?,?,?,?,?,?,?,?, (SELECT last FROM feed))";
-    let (deleted, body) = (body.is_none(), body.unwrap_or_default());
-    let expires = expires.map(Timestamp::as_microsecond);
-    let with = params![key.space.as_str(), key.kind, key.id, base.version, base.fence, deleted, body, parts, expires];
+    let sql = if present.is_some() {
+        "UPDATE cores SET version=?4, fence=?5, deleted=?6, body=?7, parts=?8, expires=?9,
+           changed=(SELECT last FROM feed) WHERE space=?1 AND kind=?2 AND id=?3"
+    } else {
+        "INSERT INTO cores (space, kind, id, version, fence, deleted, body, parts, expires, changed)
+         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9, (SELECT last FROM feed))"
+    };
+    let (deleted, body) = (next.body.is_none(), next.body.unwrap_or_default());
+    let (Base { version, fence }, expires) = (next.base, next.expires.map(Timestamp::as_microsecond));
+    let with = params![key.space.as_str(), key.kind, key.id, version, fence, deleted, body, parts, expires];
     db.prepare_cached(sql)?.execute(with).map(drop)
 }
 
@@ -144,22 +185,20 @@ pub(crate) fn commit(db: &Connection, commit: &Commit, tell: Tell) -> Result<Out
     if stored(db.prepare_cached(sql).and_then(|mut it| it.exists(of)))? {
         return Ok(Outcome::Already);
     }
-    let present = stored(base(db, key))?;
-    if present != commit.base {
+    let present = stored(present(db, key))?;
+    let Base { version, fence } = present.as_ref().map_or_else(Base::default, |it| it.base);
+    if (Base { version, fence }) != commit.base {
         return Err(StoreError::Conflict);
     }
-    let next = Base { version: present.version + 1, fence: present.fence };
-    match &commit.write {
+    let base = Base { version: version + 1, fence };
+    let next = match &commit.write {
         Write::Put { body, claims, terms, timers, expires } => {
-            taken(db, key, claims)?;
             let parts = Parts { claims: claims.clone(), terms: terms.clone(), timers: timers.clone() };
-            stored(put(db, key, next, Some(body), &parts.encode()?, *expires).and_then(|()| derive(db, key, &parts)))?;
+            Next { base, body: Some(body), parts, expires: *expires }
         }
-        Write::Delete => {
-            let none = Parts::default();
-            stored(put(db, key, next, None, &[], None).and_then(|()| derive(db, key, &none)))?;
-        }
-    }
+        Write::Delete => Next { base, body: None, parts: Parts::default(), expires: None },
+    };
+    put(db, key, present.as_ref(), &next)?;
     // The outcome of a commit here is never unknown to a living caller: a mark is only for repetitions that may come.
     if !commit.id.remember.is_zero() {
         let remember = i64::try_from(commit.id.remember.as_micros()).unwrap_or(i64::MAX);
@@ -195,13 +234,12 @@ pub(crate) fn export(
 }
 
 pub(crate) fn import(db: &Connection, key: &CoreKey, core: &Core) -> Result<(), StoreError> {
-    if stored(base(db, key))? > core.base {
+    let present = stored(present(db, key))?;
+    if present.as_ref().is_some_and(|it| it.base > core.base) {
         return Err(StoreError::Conflict);
     }
-    taken(db, key, &core.claims)?;
-    let parts = Parts::of(core);
-    stored(put(db, key, core.base, Some(&core.body), &parts.encode()?, core.expires))?;
-    stored(derive(db, key, &parts))
+    let next = Next { base: core.base, body: Some(&core.body), parts: Parts::of(core), expires: core.expires };
+    put(db, key, present.as_ref(), &next)
 }
 
 pub(crate) fn erase(db: &Connection, space: &Space) -> Result<u64, StoreError> {
@@ -247,14 +285,15 @@ pub(crate) fn first_end(db: &Connection) -> Rows<Option<i64>> {
 pub(crate) fn sweep(db: &Connection, now: Timestamp, limit: usize) -> Result<u64, StoreError> {
     let now = now.as_microsecond();
     stored(db.execute("DELETE FROM marks WHERE until < ?", [now]))?;
-    let sql = "SELECT space, kind, id FROM cores WHERE expires < ? LIMIT ?";
-    let ended =
-        stored(all(db, sql, params![now, limit], |row| Ok([row.get::<_, String>(0)?, row.get(1)?, row.get(2)?])))?;
-    for [space, kind, id] in &ended {
-        for table in ["claims", "terms", "timers", "cores"] {
-            let sql = format!("DELETE FROM {table} WHERE space=? AND kind=? AND id=?");
-            stored(db.execute(&sql, params![space, kind, id]))?;
-        }
+    let sql = "SELECT space, kind, id, parts FROM cores WHERE expires < ? LIMIT ?";
+    let row = |row: &Row<'_>| Ok(([row.get::<_, String>(0)?, row.get(1)?, row.get(2)?], row.get::<_, Vec<u8>>(3)?));
+    let ended = stored(all(db, sql, params![now, limit], row))?;
+    for ([space, kind, id], parts) in &ended {
+        let Some(of) = Space::parse(space) else { continue };
+        let key = CoreKey { space: of, kind: kind.clone(), id: id.clone() };
+        stored(derive(db, &key, &Parts::decode(parts)?, &Parts::default()))?;
+        let sql = "DELETE FROM cores WHERE space=? AND kind=? AND id=?";
+        stored(db.prepare_cached(sql).and_then(|mut it| it.execute(params![space, kind, id])))?;
     }
     Ok(ended.len() as u64)
 }

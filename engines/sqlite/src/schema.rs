@@ -56,9 +56,7 @@ pub(crate) fn sound(file: &Path) -> Result<(), store::StoreError> {
 }
 
 /// Of the tables; a file of another one was written by another release.
-const VERSION: i64 = 2;
-/// The one before knew no files of a scope's own, and no table that has changed since.
-const BEFORE: i64 = 1;
+const VERSION: i64 = 3;
 
 /// Refuses a file that this release would misread, and marks a new one.
 pub(crate) fn versioned(db: &Connection) -> Result<(), store::StoreError> {
@@ -68,7 +66,7 @@ pub(crate) fn versioned(db: &Connection) -> Result<(), store::StoreError> {
     if version == VERSION {
         return Ok(());
     }
-    if version == BEFORE || version == 0 && empty().map_err(unavailable)? {
+    if version == 0 && empty().map_err(unavailable)? {
         return db.pragma_update(None, "user_version", VERSION).map_err(unavailable);
     }
     Err(store::StoreError::Corrupt(format!(
@@ -83,18 +81,15 @@ pub(crate) fn create(db: &Connection) -> rusqlite::Result<()> {
            space TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, fence INTEGER NOT NULL,
            deleted INTEGER NOT NULL, body BLOB NOT NULL, parts BLOB NOT NULL, expires INTEGER, changed INTEGER NOT NULL,
            PRIMARY KEY (space, kind, id)) WITHOUT ROWID;
-         CREATE UNIQUE INDEX IF NOT EXISTS cores_changed ON cores (changed);
          CREATE INDEX IF NOT EXISTS cores_feed ON cores (space, changed);
          CREATE INDEX IF NOT EXISTS cores_expires ON cores (expires) WHERE expires IS NOT NULL;
          CREATE TABLE IF NOT EXISTS feed (last INTEGER NOT NULL);
          INSERT INTO feed SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM feed);
          CREATE TABLE IF NOT EXISTS claims (space TEXT NOT NULL, claim TEXT NOT NULL, kind TEXT NOT NULL,
            id TEXT NOT NULL, PRIMARY KEY (space, claim)) WITHOUT ROWID;
-         CREATE INDEX IF NOT EXISTS claims_of ON claims (space, kind, id);
          CREATE TABLE IF NOT EXISTS terms (space TEXT NOT NULL, kind TEXT NOT NULL, idx TEXT NOT NULL,
            value TEXT NOT NULL, sort TEXT NOT NULL, id TEXT NOT NULL,
            PRIMARY KEY (space, kind, idx, value, sort, id)) WITHOUT ROWID;
-         CREATE INDEX IF NOT EXISTS terms_of ON terms (space, kind, id);
          CREATE TABLE IF NOT EXISTS timers (space TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL,
            name TEXT NOT NULL, due INTEGER NOT NULL,
            PRIMARY KEY (space, kind, id, name)) WITHOUT ROWID;

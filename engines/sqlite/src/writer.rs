@@ -1,5 +1,8 @@
-//! The one writer: takes what waits, runs each in a savepoint of its own, flushes once for all, then answers. What waits
-//! stands in lanes, one for each scope, and of each lane one is taken in turn.
+//! The one writer: takes what waits, runs all of it in one transaction, flushes once, then answers. What waits stands in
+//! lanes, one for each scope, and of each lane one is taken in turn.
+//!
+//! Work refuses before it writes, or writes all: a savepoint for each would copy every page that it touches. One that fails
+//! half way (the disk) takes its group with it; nothing of a group that is rolled back was answered.
 
 use std::{
     sync::{
@@ -7,6 +10,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use rusqlite::Connection;
@@ -18,8 +22,16 @@ use crate::{
     unavailable,
 };
 
+const SEVERAL: usize = 4;
+const MOMENT: Duration = Duration::from_millis(2);
+
 /// Runs in the open transaction, if there is one; what it returns answers once the flush is done (or failed).
-type Grouped = Box<dyn FnOnce(Option<&Connection>) -> Answer + Send>;
+type Grouped = Box<dyn FnOnce(Option<&Connection>) -> Ran + Send>;
+struct Ran {
+    answer: Answer,
+    /// It failed after it had written something.
+    halfway: bool,
+}
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 enum Job {
@@ -33,6 +45,12 @@ pub(crate) struct Writer {
     thread: Option<thread::JoinHandle<()>>,
     /// Once a page was found broken, nothing is written any more: it could only get worse.
     damaged: Arc<AtomicBool>,
+}
+
+/// Where several were flushed together more are on their way, and every flush writes again the pages that all share: so
+/// the next waits a moment for them. Who writes alone is not held up.
+fn gather(last: usize) -> Duration {
+    if last < SEVERAL { Duration::ZERO } else { MOMENT }
 }
 
 fn rolled_back() -> StoreError {
@@ -49,7 +67,9 @@ impl Writer {
         let lanes = Arc::new(Lanes::default());
         let jobs = Arc::clone(&lanes);
         let write = move || {
-            while let Some(taken) = jobs.take(GROUP) {
+            let mut last = 0;
+            while let Some(taken) = jobs.take(GROUP, gather(last)) {
+                last = taken.len();
                 let mut group = Vec::with_capacity(taken.len());
                 for job in taken {
                     match job {
@@ -91,18 +111,28 @@ impl Writer {
         let (sender, answer) = oneshot::channel();
         let damaged = Arc::clone(&self.damaged);
         let job: Grouped = Box::new(move |db| {
-            let outcome = db.map_or_else(|| Err(rolled_back()), |db| in_savepoint(db, work));
+            let before = db.map(Connection::total_changes);
+            let outcome = db.map_or_else(|| Err(rolled_back()), work);
+            let halfway = outcome.is_err() && db.map(Connection::total_changes) != before;
             if matches!(outcome, Err(StoreError::Corrupt(_))) {
                 damaged.store(true, Ordering::Relaxed);
             }
-            Box::new(move |flushed| {
-                let outcome = outcome.and_then(|done| flushed.map(|()| done));
+            let answer = Box::new(move |flushed: Result<(), StoreError>| {
+                let outcome = match flushed {
+                    Ok(()) => outcome,
+                    // A refusal may rest on what another of the group had written, and is undone with it.
+                    Err(lost) => Err(match outcome {
+                        Ok(_) | Err(StoreError::Conflict | StoreError::Taken(_)) => lost,
+                        Err(own) => own,
+                    }),
+                };
                 if let Ok(done) = &outcome {
                     then(done);
                 }
                 // Who no longer waits has no use for the answer.
                 drop(sender.send(outcome));
-            })
+            });
+            Ran { answer, halfway }
         });
         self.lanes.put(lane, Job::Grouped(job)).await;
         answer.await.map_err(|_| stopped())?
@@ -132,16 +162,20 @@ fn write_group(db: &Connection, group: Vec<Grouped>) {
     if group.is_empty() {
         return;
     }
-    let begun = db.execute_batch("BEGIN IMMEDIATE");
+    let begun = begin(db);
     // A full disk can end the transaction under a job (SQLITE_FULL). Whatever ran after that would commit by itself.
-    let open = || begun.is_ok() && !db.is_autocommit();
-    let answers: Vec<Answer> = group.into_iter().map(|job| job(open().then_some(db))).collect();
-    let whole = open();
+    let mut whole = begun.is_ok();
+    let mut answers: Vec<Answer> = Vec::with_capacity(group.len());
+    for job in group {
+        let ran = job(whole.then_some(db));
+        whole = whole && !ran.halfway && !db.is_autocommit();
+        answers.push(ran.answer);
+    }
     let flushed = match &begun {
-        Ok(()) if whole => db.execute_batch("COMMIT"),
+        Ok(()) if whole => db.prepare_cached("COMMIT").and_then(|mut it| it.execute([])).map(drop),
         _ => begun,
     };
-    if flushed.is_err() {
+    if !whole || flushed.is_err() {
         // Nothing of the group is stored; a failing rollback means that there was no transaction.
         drop(db.execute_batch("ROLLBACK"));
     }
@@ -151,12 +185,8 @@ fn write_group(db: &Connection, group: Vec<Grouped>) {
     }
 }
 
-fn in_savepoint<T>(db: &Connection, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-    db.execute_batch("SAVEPOINT job").map_err(|error| unavailable(&error))?;
-    let outcome = work(db);
-    let end = if outcome.is_ok() { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" };
-    db.execute_batch(end).map_err(|error| unavailable(&error))?;
-    outcome
+fn begin(db: &Connection) -> rusqlite::Result<()> {
+    db.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(drop)
 }
 
 #[cfg(test)]
@@ -224,5 +254,48 @@ mod tests {
             one.await.unwrap();
         }
         assert_eq!(written.lock().unwrap().len(), 10_001, "and the flood is written as well");
+    }
+
+    /// Three jobs of one group, of which the one in the middle fails; how many rows stand after it.
+    async fn group_with(
+        fails: impl FnOnce(&Connection) -> Result<(), StoreError> + Send + 'static,
+    ) -> (Vec<bool>, i64) {
+        let (writer, go) = held().await;
+        let table = |db: &Connection| {
+            db.execute_batch("CREATE TABLE IF NOT EXISTS rows (n)").map_err(|error| unavailable(&error))
+        };
+        let row = move |db: &Connection| table(db).and_then(|()| insert(db));
+        let jobs = async {
+            let (first, second, third) =
+                tokio::join!(writer.run("a", row), writer.run("b", fails), writer.run("c", row));
+            vec![first.is_ok(), second.is_ok(), third.is_ok()]
+        };
+        let released = async {
+            while ["a", "b", "c"].iter().any(|lane| writer.lanes.in_lane(lane) == 0) {
+                tokio::task::yield_now().await;
+            }
+            go.send(()).unwrap();
+        };
+        let (done, ()) = tokio::join!(jobs, released);
+        let count = move |db: &Connection| {
+            table(db)?;
+            db.query_row("SELECT count(*) FROM rows", [], |row| row.get(0)).map_err(|error| unavailable(&error))
+        };
+        (done, writer.run("count", count).await.unwrap())
+    }
+
+    fn insert(db: &Connection) -> Result<(), StoreError> {
+        db.execute("INSERT INTO rows VALUES (1)", []).map(drop).map_err(|error| unavailable(&error))
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_refuses_before_he_writes_costs_the_others_nothing() {
+        assert_eq!(group_with(|_| Err(StoreError::Conflict)).await, (vec![true, false, true], 2));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_fails_half_way_leaves_nothing_of_his_group() {
+        let halfway = |db: &Connection| insert(db).and(Err(StoreError::Unavailable("the disk".to_owned())));
+        assert_eq!(group_with(halfway).await, (vec![false, false, false], 0));
     }
 }

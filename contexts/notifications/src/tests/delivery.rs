@@ -120,7 +120,7 @@ async fn what_is_held_of_a_person_is_told_and_ends() {
     it.send("one", json!({ "user": ada() })).await;
     it.link("two", ada()).await;
     let export = it.context.internal.iter().find(|it| it.name == "notifications.person.export").unwrap();
-    let asked = || Input::Value(json!({ "user": ada() }));
+    let asked = || json!({ "user": ada() });
     let own = it.cx(Caller::User { id: ada(), session: None }, DefaultRole::Person);
     let told: Value = serde_json::from_slice(&export.run(asked(), own).await.unwrap()).unwrap();
     assert_eq!((told["notifications"].as_array().unwrap().len(), &told["reached_at"]["name"]), (2, &json!("Ada")));

@@ -16,11 +16,7 @@ use contracts::{
 };
 use kernel::{
     Caller, Catalogue, Context, Cx, DefaultRole, Envelope, Event, Granted, Handle, Id, Personal, Problem, Scope,
-    Target as Leads, Timestamp, UserId,
-    context::{Fired, Input},
-    cx::Ambient,
-    entropy::SystemEntropy,
-    time::ManualClock,
+    Target as Leads, Timestamp, UserId, context::Fired, cx::Ambient, entropy::SystemEntropy, time::ManualClock,
 };
 use keys::{Keyring, Keys, model::ModelKeys};
 use serde_json::{Value, json};
@@ -172,7 +168,7 @@ impl Fixture {
     async fn ask(&self, caller: Caller, role: DefaultRole, name: &str, input: Value) -> Result<Value, Problem> {
         let found = self.context.routes.iter().find(|route| route.target.name() == name);
         let Leads::UseCase(operation) = &found.unwrap_or_else(|| panic!("no {name}")).target else { panic!("{name}") };
-        let answer = operation.run(Input::Value(input), self.cx(caller, role)).await?;
+        let answer = operation.run(input, self.cx(caller, role)).await?;
         Ok(serde_json::from_slice(&answer).unwrap())
     }
 

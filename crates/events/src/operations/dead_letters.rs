@@ -1,14 +1,11 @@
 //! Events that a reaction could not digest.
 
-use kernel::{Granted, Handle, List, Problem, ProblemKind, Timestamp, use_case};
+use kernel::{Envelope, Granted, Handle, List, Problem, ProblemKind, Timestamp, use_case};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{EVENTS, Operations};
-use crate::{
-    DeadLetter,
-    digest::{Digested, Header},
-};
+use crate::{DeadLetter, digest::Digested};
 
 /// Events that were put aside, the newest first.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -47,8 +44,8 @@ impl Handle<ListDeadLetters> for Operations {
         let mut items = Vec::new();
         for letter in self.log.buried(limit).await.map_err(Problem::internal)? {
             let event = self.log.at(letter.position).await.map_err(Problem::internal)?;
-            let header = event.and_then(|event| Header::of(&event.envelope));
-            let (r#type, scope) = header.map(|(header, scope)| (header.r#type, scope.to_string())).unzip();
+            let envelope = event.and_then(|event| serde_json::from_slice::<Envelope>(&event.envelope).ok());
+            let (r#type, scope) = envelope.map(|it| (it.r#type, it.scope.to_string())).unzip();
             let DeadLetter { reader, position, reason, at } = letter;
             items.push(DeadLetterView { reader, position, r#type, scope, reason, at });
         }
@@ -87,7 +84,8 @@ impl Handle<ReplayDeadLetter> for Operations {
                 )
                 .hint("mend what the reason names, then replay it once more")
             };
-            match digest.event(&event.envelope, Some(reaction)).await {
+            let sealed = serde_json::from_slice(&event.envelope).map_err(|_| fails("envelope_unreadable"))?;
+            match digest.event(&sealed, Some(reaction)).await {
                 Digested::Done => {}
                 Digested::Refused(refused) => {
                     return Err(fails(refused.first().map_or("unknown", |(_, code)| code)));

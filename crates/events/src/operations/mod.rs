@@ -10,6 +10,7 @@ use http::Method;
 use kernel::{Condition, Context, DefaultRole, Permission, PermissionDecl, Problem, Scope};
 use keys::Keys;
 use store::Store;
+use tokio::sync::Notify;
 
 use crate::{Log, Relay, Services, Timers, digest::Digest};
 use dead_letters::{ListDeadLetters, ReplayDeadLetter};
@@ -43,13 +44,14 @@ struct Running {
 pub struct Operations {
     store: Store,
     log: Arc<dyn Log>,
+    appended: Arc<Notify>,
     running: OnceLock<Running>,
 }
 
 impl Operations {
-    /// Operations on a store and its log.
-    pub fn new(store: Store, log: Arc<dyn Log>) -> Arc<Self> {
-        Arc::new(Self { store, log, running: OnceLock::new() })
+    /// Operations on a store and its log, and what wakes the readers of it.
+    pub fn new(store: Store, log: Arc<dyn Log>, appended: Arc<Notify>) -> Arc<Self> {
+        Arc::new(Self { store, log, appended, running: OnceLock::new() })
     }
 
     /// The context, with its table.
@@ -87,6 +89,8 @@ impl Operations {
         self.running()?.relay.turn().await.map_err(Problem::internal)?;
         let mut from = self.log.head().await.map_err(Problem::internal)?;
         loop {
+            // Readers write their places down when they are woken for nothing.
+            self.appended.notify_waiters();
             let mut lowest = u64::MAX;
             for name in &names {
                 let common = self.log.position(name).await.map_err(Problem::internal)?;
