@@ -77,9 +77,18 @@ where
 {
     /// Keeps at most so many, each for so long.
     pub fn new(most: u64, lasts: Duration) -> Self {
+        Self::weighed(most, lasts, |_, _| 1)
+    }
+
+    /// Keeps as many as weigh at most so much together, each for so long.
+    pub fn weighed(most: u64, lasts: Duration, weight: impl Fn(&K, &V) -> u32 + Send + Sync + 'static) -> Self {
+        let weigher = move |key: &K, known: &Arc<dyn Any + Send + Sync>| {
+            known.downcast_ref::<Known<V>>().map_or(1, |known| weight(key, known))
+        };
+        // This bound of age frees memory that nobody asks for; the other is checked at each look.
+        let known = moka::sync::Cache::builder().max_capacity(most).time_to_live(lasts.max(FORGOTTEN)).weigher(weigher);
         Self {
-            // This bound of age frees memory that nobody asks for; the other is checked at each look.
-            known: moka::sync::Cache::builder().max_capacity(most).time_to_live(lasts.max(FORGOTTEN)).build(),
+            known: known.build(),
             reading: Turns::default(),
             lasts,
             changes: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),

@@ -57,6 +57,8 @@ struct Places {
     written: u64,
     /// The turn before found nothing new.
     quiet: bool,
+    /// There may be more to read than the turn before has read.
+    more: bool,
     behind: BTreeMap<Scope, Behind>,
 }
 
@@ -84,8 +86,11 @@ impl Reactions {
         loop {
             let woken = appended.notified();
             match self.turn().await {
-                Ok(0) => drop(tokio::time::timeout(self.pause(), woken).await),
-                Ok(_) => {}
+                Ok(_) => {
+                    if let Some(pause) = self.pause() {
+                        drop(tokio::time::timeout(pause, woken).await);
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(context = self.digest.context, %error, "the log cannot be read");
                     tokio::time::sleep(LOOK).await;
@@ -105,9 +110,10 @@ impl Reactions {
         turned
     }
 
-    fn pause(&self) -> Duration {
-        let moved = self.places.as_ref().is_some_and(|places| places.common > places.written);
-        if moved { WRITTEN } else { LOOK }
+    /// How long nothing is to be looked for, unless something is appended.
+    fn pause(&self) -> Option<Duration> {
+        let places = self.places.as_ref().filter(|places| !places.more)?;
+        Some(if places.common > places.written { WRITTEN } else { LOOK })
     }
 
     async fn turn_from(&self, places: &mut Places) -> Result<usize, LogError> {
@@ -119,7 +125,9 @@ impl Reactions {
             places.written = places.common;
         }
         places.quiet = read == 0;
-        Ok(read + self.catch_up(places).await?)
+        let caught = self.catch_up(places).await?;
+        places.more = read == BATCH || caught > 0;
+        Ok(read + caught)
     }
 
     async fn recall(&self) -> Result<Places, LogError> {
@@ -129,7 +137,7 @@ impl Reactions {
             scope_of(&name).map(|scope| (scope, Behind { position, failures: 0, again: Instant::now() }))
         };
         let behind = own.into_iter().filter_map(behind).collect();
-        Ok(Places { common, written: common, quiet: false, behind })
+        Ok(Places { common, written: common, quiet: false, more: true, behind })
     }
 
     async fn read_on(&self, places: &mut Places) -> Result<usize, LogError> {
@@ -225,10 +233,9 @@ impl Reactions {
 
     /// The next events of one scope that fell behind, up to where all others are.
     async fn scope_on(&self, scope: Scope, after: u64, common: u64) -> Result<(usize, u64, Lane), LogError> {
-        let read = self.tail.read_of(scope, after, SHARE).await?;
-        let own = read.get(..read.partition_point(|event| event.position <= common)).unwrap_or_default();
+        let own = self.tail.read_of(scope, (after, common), SHARE).await?;
         let mut events: Vec<Concerning<'_>> = Vec::new();
-        for event in own {
+        for event in &own {
             if let Some(envelope) = event.envelope.as_ref().filter(|it| self.digest.concerns(&it.r#type)) {
                 events.push((event.position, envelope));
             }

@@ -90,9 +90,24 @@ impl Tail {
         Ok(self.log.read(after, limit).await?.iter().map(Read::of).collect())
     }
 
-    /// Events of one scope after a position. Who asks fell behind: what is kept helps little.
-    pub(crate) async fn read_of(&self, scope: Scope, after: u64, limit: usize) -> Result<Vec<Arc<Read>>, LogError> {
-        Ok(self.log.read_of(scope, after, limit).await?.iter().map(Read::of).collect())
+    /// Events of one scope after a position and up to another, as many as `limit`.
+    pub(crate) async fn read_of(
+        &self,
+        scope: Scope,
+        (after, upto): (u64, u64),
+        limit: usize,
+    ) -> Result<Vec<Arc<Read>>, LogError> {
+        let own = |event: &&Arc<Read>| event.envelope.as_ref().is_some_and(|it| it.scope == scope);
+        let kept = self.kept.lock().await;
+        if after >= kept.from && upto <= kept.last() {
+            let first = kept.events.partition_point(|event| event.position <= after);
+            let between = kept.events.iter().skip(first).take_while(|event| event.position <= upto);
+            return Ok(between.filter(own).take(limit).cloned().collect());
+        }
+        drop(kept);
+        let mut read: Vec<_> = self.log.read_of(scope, after, limit).await?.iter().map(Read::of).collect();
+        read.truncate(read.partition_point(|event| event.position <= upto));
+        Ok(read)
     }
 }
 
@@ -102,7 +117,14 @@ mod tests {
     use crate::{Entry, model::ModelLog};
 
     async fn filled(log: &ModelLog, upto: std::ops::Range<usize>) {
-        let entry = |number: usize| Entry { id: number.to_string(), scope: Scope::Platform, envelope: Vec::new() };
+        let envelope = serde_json::json!({
+            "specversion": "1.0", "id": "1", "source": "freehold/test", "type": "test.Happened.v1", "subject": "test/1",
+            "time": "2026-01-01T00:00:00Z", "tenantid": "platform", "sequence": 1, "traceparent": "", "correlationid": "",
+            "actor": "service:test", "data": {},
+        });
+        let envelope = envelope.to_string().into_bytes();
+        let entry =
+            |number: usize| Entry { id: number.to_string(), scope: Scope::Platform, envelope: envelope.clone() };
         log.append(upto.map(entry).collect()).await.unwrap();
     }
 
@@ -120,6 +142,12 @@ mod tests {
             let stands: Vec<u64> = log.read(after, limit).await.unwrap().iter().map(|it| it.position).collect();
             assert!(stands.starts_with(&read) && read.is_empty() == stands.is_empty(), "after {after}: {read:?}");
             filled(&log, KEPT + place * 100..KEPT + (place + 1) * 100).await;
+        }
+        for (after, upto) in [(1_500, 1_900), (0, 300), (1_650, 1_900)] {
+            let own = |scope| tail.read_of(scope, (after, upto), 200);
+            let read: Vec<u64> = own(Scope::Platform).await.unwrap().iter().map(|it| it.position).collect();
+            assert_eq!(read, (after + 1..=(after + 200).min(upto)).collect::<Vec<_>>());
+            assert!(own(Scope::Tenant(kernel::Id::from_uuid(uuid::Uuid::nil()))).await.unwrap().is_empty());
         }
         let kept = tail.kept.lock().await;
         assert!(kept.events.len() <= KEPT && kept.from > 0);

@@ -6,12 +6,11 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use cache::Cache;
 use http::request::Parts;
 use kernel::{
     Aggregate, Cx, Effect, Life, Problem, ProblemKind, Scope, ScopeKind, Timestamp, UserId, entropy::Entropy,
-    problem::ProblemDocument,
 };
-use moka::future::Cache;
 use ring::hmac;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
@@ -107,14 +106,13 @@ struct Answer {
 /// Requests under keys.
 pub(crate) struct Repeated {
     store: Store,
-    at_hand: Cache<String, Arc<Answer>>,
+    at_hand: Cache<String, Answer>,
 }
 
 impl Repeated {
     pub(crate) fn new(store: Store) -> Self {
-        let weight =
-            |key: &String, it: &Arc<Answer>| u32::try_from(key.len() + it.answer.len() + 256).unwrap_or(u32::MAX);
-        let at_hand = Cache::builder().max_capacity(AT_HAND_BYTES).weigher(weight).time_to_live(AT_HAND).build();
+        let weight = |key: &String, it: &Answer| u32::try_from(key.len() + it.answer.len() + 256).unwrap_or(u32::MAX);
+        let at_hand = Cache::weighed(AT_HAND_BYTES, AT_HAND, weight);
         Self { store, at_hand }
     }
 
@@ -139,10 +137,9 @@ impl Repeated {
                 Scope::Tenant(_) => self.stored::<true, _, _>((&id, &digest), effect, cx, run).await?,
                 Scope::Platform => self.stored::<false, _, _>((&id, &digest), effect, cx, run).await?,
             };
-            Ok::<_, Problem>(Arc::new(Answer { digest: digest.clone(), answer }))
+            Ok::<_, Problem>(Answer { digest: digest.clone(), answer })
         };
-        let kept = self.at_hand.try_get_with(id.clone(), running).await;
-        let kept = kept.map_err(|problem| Problem::from(ProblemDocument::clone(&problem.document(None))))?;
+        let kept = self.at_hand.get_or(id.clone(), running).await?;
         if kept.digest != digest {
             return Err(reused());
         }
