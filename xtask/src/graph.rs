@@ -67,13 +67,20 @@ fn refused_member(from: &str, to: &str, kind: DependencyKind) -> Option<&'static
     let part = |list: &[&str]| to.strip_prefix("crates/").is_some_and(|name| list.contains(&name));
     match (layer(from), layer(to)) {
         (_, "e2e" | "xtask" | "bench" | "simulation") => Some("nothing uses the tests or the developer's commands"),
+        ("freehold" | "e2e" | "simulation", "contexts" | "gateway") if !is_whole(to) => {
+            Some("the parts of a folder are its own: use the whole")
+        }
         ("freehold" | "e2e", _) => None,
         ("simulation", other) if other != "engines" => None,
         ("xtask", _) => Some("the developer's commands build alone, so that they start at once"),
         ("bench", _) => Some("the bench knows the program from outside only"),
         (_, "engines") => Some("only `freehold` names engines"),
         (_, "freehold") => Some("`freehold` knows all others; none knows it"),
-        ("contexts", "contexts") => Some("contexts meet only in `contracts`"),
+        ("contexts", "contexts") if !same_context(from, to) => Some("contexts meet only in `contracts`"),
+        ("contexts", "contexts") if is_whole(to) => Some("a part of a context does not know the whole"),
+        ("contexts", "contexts") => None,
+        ("gateway", "gateway") if is_whole(to) => Some("a part of the gateway does not know the whole"),
+        ("gateway", "gateway") => None,
         ("contexts", _) if !part(FOR_CONTEXTS) => Some("contexts use the kernel, contracts and ports, no server"),
         ("engines", _) if !part(FOR_ENGINES) => Some("an engine depends on the ports that it serves"),
         ("console", _) if !part(FOR_CONSOLE) => Some("the console calls use cases only"),
@@ -87,7 +94,10 @@ fn refused_member(from: &str, to: &str, kind: DependencyKind) -> Option<&'static
 /// Tests stand a part on whatever it runs on, but a context still does not know another.
 fn refused_in_tests(from: &str, to: &str) -> Option<&'static str> {
     match (layer(from), layer(to)) {
-        ("contexts", "contexts") => Some("contexts meet only in `contracts`, in their tests too"),
+        ("contexts", "contexts") if !same_context(from, to) => {
+            Some("contexts meet only in `contracts`, in their tests too")
+        }
+        ("contexts", "contexts") => None,
         ("e2e", _) | (_, "crates" | "engines") => None,
         _ => Some("tests of a part stand on `crates` and `engines`; what needs more is a test of `e2e`"),
     }
@@ -95,13 +105,24 @@ fn refused_in_tests(from: &str, to: &str) -> Option<&'static str> {
 
 fn refused_technology(from: &str, name: &str) -> Option<String> {
     let (_, homes) = TECHNOLOGIES.iter().find(|(technology, _)| *technology == name)?;
-    let allowed = matches!(from, "freehold" | "e2e") || homes.contains(&from);
+    let unit = places::unit(from);
+    let allowed = matches!(from, "freehold" | "e2e") || homes.contains(&from) || homes.contains(&unit.as_str());
     (!allowed).then(|| format!("belongs in {}", [*homes, &["freehold"]].concat().join(", ")))
 }
 
 /// The first part of the folder: `crates`, `contexts`, `gateway`.
 fn layer(folder: &str) -> &str {
     folder.split('/').next().unwrap_or(folder)
+}
+
+/// Whether both are crates of one context: `contexts/identity` and `contexts/identity/access`.
+fn same_context(one: &str, other: &str) -> bool {
+    places::unit(one) == places::unit(other)
+}
+
+/// Whether it is the crate that puts its folder together, not one of the parts below.
+fn is_whole(folder: &str) -> bool {
+    places::unit(folder) == folder
 }
 
 /// The row of a crate; one that the table does not know is above all, so that nothing but the layers above uses it.
@@ -118,6 +139,11 @@ mod tests {
     fn arrows_up_and_across_are_refused() {
         for (from, to) in [
             ("contexts/users", "contexts/tenants"),
+            ("contexts/users", "contexts/identity/access"),
+            ("contexts/identity/access", "contexts/users"),
+            ("contexts/identity/access", "contexts/identity"),
+            ("freehold", "contexts/identity/access"),
+            ("gateway/proxy", "gateway"),
             ("contexts/users", "crates/web"),
             ("contexts/users", "engines/sqlite"),
             ("engines/sqlite", "engines/postgres"),
@@ -144,6 +170,9 @@ mod tests {
     fn arrows_down_are_good() {
         for (from, to) in [
             ("contexts/users", "crates/store"),
+            ("contexts/identity", "contexts/identity/access"),
+            ("contexts/identity/sign-in", "contexts/identity/access"),
+            ("gateway", "gateway/proxy"),
             ("engines/sqlite", "crates/events"),
             ("crates/events", "crates/store"),
             ("gateway", "crates/mesh"),

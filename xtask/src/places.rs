@@ -38,6 +38,13 @@ pub(crate) fn folder(package: &cargo_metadata::Package) -> String {
     dir.strip_prefix(root()).unwrap_or(dir).to_string_lossy().into_owned()
 }
 
+/// What a reader calls the place of a file, whatever crates its folder is made of: `contexts/identity`, `crates/store`,
+/// `gateway`.
+pub(crate) fn unit(path: &str) -> String {
+    let deep = if ["contexts/", "crates/", "engines/"].iter().any(|layer| path.starts_with(layer)) { 2 } else { 1 };
+    path.split('/').take(deep).collect::<Vec<_>>().join("/")
+}
+
 /// Where downloads of the tests' servers are kept between runs.
 #[expect(clippy::disallowed_methods, reason = "a developer's command is configured by its environment")]
 pub(crate) fn cache() -> Result<std::path::PathBuf> {

@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use serde_json::json;
 
-use crate::sources::{Source, Token};
+use crate::{
+    places,
+    sources::{Source, Token},
+};
 
 /// All that was found.
 #[derive(Default)]
@@ -73,7 +76,7 @@ fn gather_one(source: &Source, problems: &mut Problems) {
         let rest = row.get(after..end).unwrap_or_default();
         let entry = problems.codes.entry(code.to_owned()).or_default();
         entry.kinds.insert(kind.to_owned());
-        entry.crates.insert(source.path.split("/src/").next().unwrap_or_default().to_owned());
+        entry.crates.insert(places::unit(&source.path));
         entry.details.extend(detail(rest));
         entry.hints.extend(hint(rest));
     }

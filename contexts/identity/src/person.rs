@@ -1,31 +1,30 @@
 //! What becomes of a person: deactivated, brought back, exported, erased.
 
+use access::ApiKey;
+use accounts::{
+    permissions as may,
+    roster::{Owners, last_owner},
+    session::Session,
+    user::{Standing, User},
+};
 use contracts::{
     identity::CloseAccess,
     users::{ConfirmErasure, EXPORT, PersonData, UserDeactivated, UserErasureRequested, UserReactivated},
 };
+use federation::{consent::Consent, grant::Grant};
 use kernel::{Aggregate, Caller, Cx, Granted, Handle, Problem, UserId, use_case};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::{Loaded, Page};
 
-use crate::{
-    Identity,
-    api_key::ApiKey,
-    consent::Consent,
-    grant::Grant,
-    permissions as may,
-    roster::{Owners, last_owner},
-    session::Session,
-    user::User,
-};
+use crate::Identity;
 
 impl Handle<CloseAccess> for Identity {
     async fn handle(&self, it: CloseAccess, cx: Granted<CloseAccess>) -> Result<(), Problem> {
         cx.permit_owner(Some(it.user))?;
         let itself = cx.caller().user() == Some(it.user) || matches!(cx.caller(), Caller::Service { .. });
-        let owns = self.owners(&cx).await?.is_some_and(|owners| owners.0.has(it.user));
+        let owns = self.accounts.owners(&cx).await?.is_some_and(|owners| owners.0.has(it.user));
         // Otherwise an admin could be rid of the owners one by one.
         if owns && !itself && cx.grants().of(may::ROLES_UPDATE).is_none() {
             return Err(cx.refusal(may::ROLES_UPDATE.name()));
@@ -38,7 +37,7 @@ impl Identity {
     /// The set of owners decides first, in one commit: of two who would both be the last, one stays.
     async fn close(&self, user: UserId, cx: &Cx) -> Result<(), Problem> {
         let store = self.store.at(cx);
-        if self.owners(cx).await?.is_some_and(|owners| owners.0.has(user)) {
+        if self.accounts.owners(cx).await?.is_some_and(|owners| owners.0.has(user)) {
             let rest = |it: &mut Owners| it.0.rest(user).map_err(last_owner);
             store.change(&Owners::ID.to_owned(), rest).await?;
         }
@@ -54,7 +53,7 @@ impl Identity {
 
     /// Clears away all credentials that a person has or made.
     async fn end_all_of(&self, user: UserId, cx: &Cx) -> Result<(), Problem> {
-        self.end_all_sessions(user, cx).await?;
+        self.accounts.end_all_sessions(user, cx).await?;
         self.delete_all::<Grant>("user", user, cx).await?;
         self.delete_all::<ApiKey>("maker", user, cx).await
     }
@@ -91,10 +90,10 @@ impl Identity {
 
     /// Whoever owns the tenant and can act now is counted so.
     pub(crate) async fn owner_came_in(&self, user: UserId, cx: &Cx) -> Result<(), Problem> {
-        if !self.owners(cx).await?.is_some_and(|owners| owners.0.has(user)) {
+        if !self.accounts.owners(cx).await?.is_some_and(|owners| owners.0.has(user)) {
             return Ok(());
         }
-        let active = |user: &User| user.standing == crate::user::Standing::Active;
+        let active = |user: &User| user.standing == Standing::Active;
         if !self.store.at(cx).try_load::<User>(&user).await?.is_some_and(|user| active(&user)) {
             return Ok(());
         }
@@ -107,12 +106,12 @@ impl Identity {
 
     pub(crate) async fn erased(&self, event: UserErasureRequested, cx: Cx) -> Result<(), Problem> {
         let (store, user) = (self.store.at(&cx), event.user);
-        if self.owners(&cx).await?.is_some_and(|owners| owners.0.has(user)) {
+        if self.accounts.owners(&cx).await?.is_some_and(|owners| owners.0.has(user)) {
             let remove = |it: &mut Owners| it.0.remove(user).map_err(last_owner);
             store.change(&Owners::ID.to_owned(), remove).await?;
         }
         self.end_all_of(user, &cx).await?;
-        self.withdraw_all("user", &user.to_string(), &cx).await?;
+        self.federation.withdraw_all("user", &user.to_string(), &cx).await?;
         if let Some(person) = store.try_load::<User>(&user).await? {
             store.delete(person, ()).await?;
         }
@@ -139,17 +138,15 @@ impl Handle<ExportPerson> for Identity {
             "email": user.email,
             "name": user.name,
             "standing": user.standing,
-            "roles": self.roles_of(&user, &cx).await?,
+            "roles": self.access.roles_of(&user, &cx).await?,
             "second_factor": user.proofs.totp.needed(),
             "changing_to": user.moving.as_ref().map(|moving| &moving.to),
         });
         let session = |it: &Session| json!({ "id": it.id, "began": it.began, "ends": it.ends, "methods": it.methods });
-        let program =
-            |it: &Grant| json!({ "client": it.asked.client, "scopes": it.asked.scopes, "since": it.signed_in });
         Ok(PersonData::from([
             ("account".to_owned(), about),
             ("sessions".to_owned(), self.told("user", it.user, session, &cx).await?),
-            ("programs".to_owned(), self.told("user", it.user, program, &cx).await?),
+            ("programs".to_owned(), self.told("user", it.user, Grant::told, &cx).await?),
             ("consents".to_owned(), self.told("user", it.user, Consent::told, &cx).await?),
             ("api_keys".to_owned(), self.told("maker", it.user, ApiKey::told, &cx).await?),
         ]))

@@ -8,6 +8,14 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use accounts::{
+    link,
+    realm::Realm,
+    role::RoleName,
+    roster::{Owners, Roster},
+    session::Session,
+    user::User,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use contracts::{
@@ -24,20 +32,10 @@ use kernel::{
     time::ManualClock,
 };
 use keys::{Keyring, Keys, model::ModelKeys};
+use proofs::{Passwords, secret};
 use secrecy::SecretString;
 use serde_json::Value;
 use store::{Outbox, Store, model::ModelEngine, port::OUTBOX_PARTITIONS};
-
-use crate::{
-    link,
-    password::Passwords,
-    realm::Realm,
-    role::RoleName,
-    roster::{Owners, Roster},
-    secret,
-    session::Session,
-    user::User,
-};
 
 const PASSWORD: &str = "correct horse battery";
 

@@ -87,7 +87,7 @@ async fn a_device_is_known_for_its_person_and_password_only() {
     let forged = Browser { cookies: eves.cookies.replace("freehold_device=", "freehold_device=x"), ..eves.clone() };
     it.storm(0..20, 5, "eve@acme.example").await;
     assert_eq!(it.tries(&forged, "eve@acme.example", PASSWORD).await, StatusCode::TOO_MANY_REQUESTS);
-    it.clock.advance(crate::device::LASTS);
+    it.clock.advance(sign_in::device::LASTS);
     it.storm(0..20, 5, "eve@acme.example").await;
     assert_eq!(it.tries(&eves, "eve@acme.example", PASSWORD).await, StatusCode::TOO_MANY_REQUESTS, "not for ever");
 }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use access::permission::Permission;
+use accounts::session::reauthentication_required;
 use contracts::{oauth::ConsentWithdrawn, users::UserErasureRequested};
+use federation::{client::Client, consent::ConsentId, scope::Scopes};
 use kernel::{Caller, Cx, DefaultRole, Scope};
 use serde_json::json;
 
 use super::Fixture;
-use crate::{
-    client::Client, consent::ConsentId, permission::Permission, scope::Scopes, session::reauthentication_required,
-};
 
 #[tokio::test]
 async fn what_makes_a_program_or_its_keys_takes_a_fresh_proof() {
@@ -46,7 +46,7 @@ async fn a_program_can_ask_for_what_the_product_declares() {
     let service = Caller::Service { name: "identity" };
     let platform = Cx::verified(Scope::Platform, service, it.catalogue.grants(DefaultRole::Service), &it.ambient);
     let (name, meaning) = ("crm.deal.read".parse().unwrap(), "see deals".parse().unwrap());
-    let declared = Permission::declare(name, meaning, crate::permission::HeldFrom::Admin, &it.catalogue).unwrap();
+    let declared = Permission::declare(name, meaning, access::permission::HeldFrom::Admin, &it.catalogue).unwrap();
     it.store.at(&platform).create(declared.0, declared.1).await.unwrap();
     // What was known of the product is used again for a moment.
     tokio::time::advance(Duration::from_secs(1)).await;
@@ -65,7 +65,7 @@ async fn consents_of_whoever_is_erased_are_withdrawn() {
     let known = it.store.at(&cx).load::<Client>(&client).await.unwrap();
     for user in [ada, eve] {
         let of = ConsentId { user, client };
-        let mut consent = crate::consent::Consent::begin(of, &known, cx.now());
+        let mut consent = federation::consent::Consent::begin(of, &known, cx.now());
         let given = consent.give(&known, &Scopes::usual(), cx.now());
         it.store.at(&cx).create(consent, given).await.unwrap();
     }
