@@ -60,21 +60,20 @@ impl Federation {
         Ok(Principal { caller: Caller::User { id: live.user.id, session: live.session }, grants, expires })
     }
 
-    /// What a program's own token says, if it is good now, and whose it is.
-    pub(crate) async fn program_token(&self, text: &str, cx: &Cx) -> Result<Option<(Claims, Client)>, Problem> {
+    /// What a program's own token says, if it is ours and not over. Whether the program still has what it was given for is
+    /// for the asker to see.
+    pub(crate) async fn program_token(&self, text: &str, cx: &Cx) -> Result<Option<Claims>, Problem> {
         let Some(claims) = self.signing.own_claims(text, ACCESS_TYPE, cx).await? else { return Ok(None) };
         let claims = Claims::deserialize(claims.as_ref()).map_err(Problem::internal)?;
-        let now = cx.real_now();
-        if claims.aud != claims.iss || claims.exp <= now.as_second() {
-            return Ok(None);
-        }
-        let client = self.store.at(cx).try_load::<Client>(&claims.client_id).await?;
-        let client = client.filter(|client| client.accepts(&claims.via, now));
-        Ok(client.map(|client| (claims, client.into_inner())))
+        let now = cx.real_now().as_second();
+        Ok(Some(claims).filter(|claims| claims.aud == claims.iss && claims.exp > now))
     }
 
     async fn by_program_token(&self, text: &str, cx: &Cx) -> Result<Principal, Problem> {
-        let (claims, client) = self.program_token(text, cx).await?.ok_or_else(refused)?;
+        let claims = self.program_token(text, cx).await?.ok_or_else(refused)?;
+        // From the store: what this answers is used again for most of the second within which a change is in force.
+        let client = self.store.at(cx).try_load::<Client>(&claims.client_id).await?;
+        let client = client.filter(|client| client.accepts(&claims.via, cx.real_now())).ok_or_else(refused)?;
         let scopes = Scopes::parse(&claims.scope);
         let given = |name: &str| scopes.has(name) && client.permissions.iter().any(|held| held == name);
         let grants = self.access.owner_grants().await?.narrowed(given);

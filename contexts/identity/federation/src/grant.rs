@@ -102,12 +102,12 @@ impl Grant {
         }
     }
 
-    /// The token of a kind that belongs to the present generation.
     /// What a person is told of it when they ask for all that is held of them.
     pub fn told(&self) -> serde_json::Value {
         serde_json::json!({ "client": self.asked.client, "scopes": self.asked.scopes, "since": self.signed_in })
     }
 
+    /// The token of a kind that belongs to the present generation.
     pub(crate) fn token(&self, kind: Kind) -> Token {
         Token { kind, grant: self.id, generation: self.generation }
     }

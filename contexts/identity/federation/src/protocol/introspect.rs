@@ -40,7 +40,11 @@ impl Federation {
     }
 
     async fn about_program_token(&self, token: &str, cx: &Cx) -> Result<Option<Value>, Failure> {
-        let Some((claims, _)) = self.program_token(token, cx).await? else { return Ok(None) };
+        let Some(claims) = self.program_token(token, cx).await? else { return Ok(None) };
+        let client = self.client(claims.client_id, cx).await?;
+        if !client.is_some_and(|client| client.accepts(&claims.via, cx.real_now())) {
+            return Ok(None);
+        }
         Ok(Some(json!({
             "active": true, "token_type": "Bearer", "scope": claims.scope, "client_id": claims.client_id,
             "sub": claims.sub, "iss": claims.iss, "aud": claims.aud, "iat": claims.iat, "exp": claims.exp,
