@@ -145,14 +145,15 @@ mod tests {
         ) {
             let reports: Vec<Use> = (0_u32..).zip(&reports).map(|(id, (at, value))| used(id, *at, *value)).collect();
             let mut straight = Tally::default();
-            reports.iter().for_each(|it| straight.add(it.clone()).unwrap());
+            let add = |tally: &mut Tally, all: &[Use]| all.iter().try_for_each(|it| tally.add(it.clone())).unwrap();
+            add(&mut straight, &reports);
             let mut turned = reports.clone();
             turned.rotate_left(turn.index(reports.len()));
             turned.reverse();
             let (left, right) = turned.split_at(cut.index(reports.len()));
             let [mut one, mut other] = [Tally::default(), Tally::default()];
-            left.iter().for_each(|it| one.add(it.clone()).unwrap());
-            right.iter().for_each(|it| other.add(it.clone()).unwrap());
+            add(&mut one, left);
+            add(&mut other, right);
             one.merge(&other).unwrap();
             prop_assert_eq!(one, straight);
         }
