@@ -1,9 +1,9 @@
 //! Coupons: what is taken off invoices, for how long, and how often that may be had.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use contracts::billing::{CouponDefined, CouponRedeemed};
-use kernel::{Aggregate, Money, ScopeKind, TenantId, Term, Timestamp, text::Key};
+use contracts::billing::{CouponDefined, CouponRedeemed, SubscriptionId};
+use kernel::{Aggregate, AnyEvent, Money, ScopeKind, TenantId, Term, Timestamp, text::Key};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -53,7 +53,7 @@ pub struct CouponTerms {
 pub struct Coupon {
     code: Key,
     terms: CouponTerms,
-    used_by: BTreeSet<TenantId>,
+    used_by: BTreeMap<TenantId, SubscriptionId>,
 }
 
 impl Coupon {
@@ -71,20 +71,34 @@ impl Coupon {
             ));
         }
         let told = CouponDefined { coupon: code.to_string() };
-        Ok((Self { code, terms, used_by: BTreeSet::new() }, told))
+        Ok((Self { code, terms, used_by: BTreeMap::new() }, told))
     }
 
-    /// A tenant uses it, once.
-    pub fn redeem(&mut self, tenant: TenantId, now: Timestamp) -> Result<CouponRedeemed, Refusal> {
-        if self.used_by.contains(&tenant) {
+    /// A tenant uses it for a subscription, once. Where that came to nothing, which `lost` names, it is used anew.
+    pub fn redeem(
+        &mut self,
+        (tenant, subscription): (TenantId, SubscriptionId),
+        lost: Option<SubscriptionId>,
+        now: Timestamp,
+    ) -> Result<Vec<AnyEvent>, Refusal> {
+        let used = self.used_by.get(&tenant).copied();
+        if used == Some(subscription) {
+            return Ok(Vec::new());
+        }
+        if used.is_some() && used != lost {
             return Err(Refusal::CouponTwice);
         }
         let used_up = u32::try_from(self.used_by.len()).map_or(true, |used| used >= self.terms.tenants);
-        if used_up || self.terms.until.is_some_and(|until| until <= now) {
+        if (used_up && used.is_none()) || self.terms.until.is_some_and(|until| until <= now) {
             return Err(Refusal::CouponOver);
         }
-        self.used_by.insert(tenant);
-        Ok(CouponRedeemed { coupon: self.code.to_string(), tenant })
+        self.used_by.insert(tenant, subscription);
+        Ok(vec![CouponRedeemed { coupon: self.code.to_string(), tenant }.into()])
+    }
+
+    /// The subscription that a tenant used it for.
+    pub fn used_for(&self, tenant: TenantId) -> Option<SubscriptionId> {
+        self.used_by.get(&tenant).copied()
     }
 
     /// What the tenant who used it has of it.
@@ -176,12 +190,14 @@ mod tests {
         let end = Timestamp::from_second(1_000).unwrap();
         let terms = CouponTerms { off: Off::Percent { percent: 25 }, invoices: Some(2), tenants: 2, until: Some(end) };
         let (mut coupon, _) = Coupon::define("spring".parse().unwrap(), terms.clone()).unwrap();
-        let start = Timestamp::UNIX_EPOCH;
-        assert!(coupon.redeem(tenant(1), start).is_ok());
-        assert_eq!(coupon.redeem(tenant(1), start), Err(Refusal::CouponTwice));
-        assert_eq!(coupon.redeem(tenant(2), end), Err(Refusal::CouponOver), "too late");
-        assert!(coupon.redeem(tenant(2), start).is_ok());
-        assert_eq!(coupon.redeem(tenant(3), start), Err(Refusal::CouponOver), "used up");
+        let (start, sub) = (Timestamp::UNIX_EPOCH, |number| kernel::Id::from_uuid(uuid::Uuid::from_u128(number)));
+        assert_eq!(coupon.redeem((tenant(1), sub(1)), None, start).unwrap().len(), 1);
+        assert!(coupon.redeem((tenant(1), sub(1)), None, start).unwrap().is_empty(), "the same again");
+        assert_eq!(coupon.redeem((tenant(1), sub(2)), None, start), Err(Refusal::CouponTwice));
+        assert_eq!(coupon.redeem((tenant(2), sub(3)), None, end), Err(Refusal::CouponOver), "too late");
+        assert!(coupon.redeem((tenant(2), sub(3)), None, start).is_ok());
+        assert_eq!(coupon.redeem((tenant(3), sub(4)), None, start), Err(Refusal::CouponOver), "used up");
+        assert!(coupon.redeem((tenant(2), sub(5)), Some(sub(3)), start).is_ok(), "the first came to nothing");
         let nothing = CouponTerms { off: Off::Amount { amount: euro(0) }, ..terms };
         assert!(Coupon::define("none".parse().unwrap(), nothing).is_err());
     }

@@ -304,6 +304,17 @@ impl Subscription {
         self.before.filter(|before| before.contains(at) && open).ok_or(Refusal::TooLate)
     }
 
+    /// Whether a meter has thresholds of which nobody was told in this period.
+    pub fn awaits(&self, meter: &Key) -> bool {
+        let untold = |charge: &Charge| match charge {
+            Charge::Usage { meter: of, alerts, .. } if of == meter => {
+                alerts.iter().any(|threshold| !self.told.contains(&(meter.clone(), *threshold)))
+            }
+            _ => false,
+        };
+        self.stands.last().is_some_and(|stand| stand.terms.items.iter().any(|item| untold(&item.charge)))
+    }
+
     /// Which thresholds a meter has reached and nobody was told of.
     pub fn alert(&mut self, meter: &Key, counted: &Counted) -> Result<Vec<AnyEvent>, Refusal> {
         let Some(tally) = counted.get(meter) else { return Ok(Vec::new()) };
