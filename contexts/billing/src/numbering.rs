@@ -16,7 +16,7 @@ use billing_books::{Invoice, Series, Wallet, series::MOST_AT_ONCE};
 use cache::Turns;
 use contracts::billing::{InvoiceDrafted, InvoiceId, InvoicesNumbered, NumberAssigned};
 use futures::{StreamExt, TryStreamExt, stream};
-use kernel::{Cx, Granted, Handle, List, Problem, ProblemKind, Scope, TenantId, Timestamp, use_case};
+use kernel::{Cx, Granted, Handle, List, Money, Problem, ProblemKind, Scope, TenantId, Timestamp, use_case};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::Page;
@@ -68,8 +68,18 @@ impl Numbers {
 impl Billing {
     /// Credits pay what they can of a draft; then it gets its number.
     pub(crate) async fn invoice_drafted(&self, event: InvoiceDrafted, cx: Cx) -> Result<(), Problem> {
-        let (store, now, wallet) = (self.store.at(&cx), cx.now(), Wallet::ID.to_owned());
-        let mut drawn = kernel::Money::zero(event.total.currency());
+        let store = self.store.at(&cx);
+        // Decided once: a draw that no invoice waits for would be lost.
+        if store.load::<Invoice>(&event.invoice).await?.credits().is_none() {
+            let drawn = self.draw(&event, &cx).await?;
+            store.change(&event.invoice, |invoice: &mut Invoice| Ok(invoice.credit(drawn)?)).await?;
+        }
+        self.needs_number(event.invoice, &cx).await
+    }
+
+    async fn draw(&self, event: &InvoiceDrafted, cx: &Cx) -> Result<Money, Problem> {
+        let (store, now, wallet) = (self.store.at(cx), cx.now(), Wallet::ID.to_owned());
+        let mut drawn = Money::zero(event.total.currency());
         if store.try_load::<Wallet>(&wallet).await?.is_some() {
             let draw = |wallet: &mut Wallet| {
                 let (amount, told) = wallet.draw(event.invoice, event.total, now)?;
@@ -78,8 +88,7 @@ impl Billing {
             };
             store.change(&wallet, draw).await?;
         }
-        store.change(&event.invoice, |invoice: &mut Invoice| Ok(invoice.credit(drawn)?)).await?;
-        self.needs_number(event.invoice, &cx).await
+        Ok(drawn)
     }
 
     /// Returns once the invoice has a number.

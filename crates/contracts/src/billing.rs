@@ -1,10 +1,12 @@
-//! Billing: emitted by the context `billing`.
+//! Billing: emitted by the context `billing`. What happens to invoices, credits and the ledger is in [`crate::invoices`].
 
 use std::collections::BTreeMap;
 
 use kernel::{Event, Money, TenantId, Timestamp, id_kind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use crate::invoices::*;
 
 id_kind!(
     /// A tenant's use of a plan.
@@ -101,295 +103,213 @@ impl Event for InvoiceRequested {
     const TYPE: &'static str = "billing.InvoiceRequested.v1";
 }
 
-macro_rules! events {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {
-        $(
-            $(#[$doc])*
-            #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-            pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
-            impl Event for $name {
-                const TYPE: &'static str = concat!("billing.", stringify!($name), ".v1");
-            }
-        )*
-    };
-}
-
-events! {
-    /// A version of a plan can be subscribed to.
-    PlanPublished {
-        /// Which plan.
-        plan: String,
-        /// Which version.
-        version: u32,
-    }
-
-    /// A coupon was made, or changed.
-    CouponDefined {
-        /// Its code.
-        coupon: String,
-    }
-
-    /// A tenant used a coupon.
-    CouponRedeemed {
-        /// Its code.
-        coupon: String,
-        /// Who.
-        tenant: TenantId,
-    }
-
-    /// The rates of tax were set.
-    TaxRatesUpdated {
-        /// The country of the seller.
-        seller: String,
-    }
-
-    /// A tenant said to whom its invoices go.
-    BillingProfileUpdated {
-        /// The country that it is in.
-        country: String,
-    }
-
-    /// A tenant uses a plan.
-    SubscriptionCreated {
-        /// Which subscription.
-        subscription: SubscriptionId,
-        /// Which plan.
-        plan: String,
-        /// Which version of it.
-        version: u32,
-        /// On trial, or active.
-        state: SubscriptionState,
-    }
-
-    /// A subscription is in another state.
-    SubscriptionStateChanged {
-        /// Which.
-        subscription: SubscriptionId,
-        /// Before.
-        from: SubscriptionState,
-        /// From now on.
-        to: SubscriptionState,
-    }
-
-    /// A subscription moved to a plan that costs as much or more.
-    PlanUpgraded {
-        /// Which subscription.
-        subscription: SubscriptionId,
-        /// The plan before, such as `team v1`.
-        from: String,
-        /// The plan from now on.
-        to: String,
-    }
-
-    /// A subscription moved to a plan that costs less.
-    PlanDowngraded {
-        /// Which subscription.
-        subscription: SubscriptionId,
-        /// The plan before, such as `team v1`.
-        from: String,
-        /// The plan from now on.
-        to: String,
-    }
-
-    /// A subscription has more or fewer of an item, such as seats.
-    QuantitiesChanged {
-        /// Which subscription.
-        subscription: SubscriptionId,
-        /// Item to how many, from now on.
-        quantities: BTreeMap<String, u32>,
-    }
-
-    /// A change of a subscription waits for the end of its period, or was taken back.
-    ChangeScheduled {
-        /// Which subscription.
-        subscription: SubscriptionId,
-        /// The plan that it will have; nothing where the change was taken back, or keeps the plan.
-        plan: Option<String>,
-    }
-
-    /// A subscription ended, and more had been paid for it than it cost.
-    CreditLeft {
-        /// Which.
-        subscription: SubscriptionId,
-        /// How much more.
-        amount: Money,
-    }
-
-    /// Use was reported and counted: what one report had of one meter and one hour.
-    UsageRecorded {
-        /// Which meter.
-        meter: String,
-        /// The beginning of that hour, or of the part of it within the period.
-        #[schemars(with = "String")]
-        from: Timestamp,
-        /// How many events were new.
-        events: u32,
-        /// The sum of their values.
-        quantity: String,
-    }
-
-    /// Whoever runs the installation corrected what was counted.
-    UsageCorrected {
-        /// Which meter.
-        meter: String,
-        /// When the use was.
-        #[schemars(with = "String")]
-        at: Timestamp,
-        /// By how much; less than nothing where too much had been counted.
-        quantity: String,
-        /// Why.
-        reason: String,
-    }
-
-    /// Use has reached a threshold that the plan names.
-    UsageThresholdReached {
-        /// Which meter.
-        meter: String,
-        /// The threshold.
-        threshold: String,
-        /// How much is used.
-        used: String,
-    }
-
-    /// An invoice is made, and has no number yet.
-    InvoiceDrafted {
-        /// Which.
-        invoice: InvoiceId,
-        /// What is to be paid, tax included.
-        total: Money,
-    }
-
-    /// The seller's series gave out numbers, which makes invoices final.
-    InvoicesNumbered {
-        /// The series: `live`, or the tenant whose test clock it goes by.
-        series: String,
-        /// Who got which.
-        assigned: Vec<NumberAssigned>,
-    }
-
-    /// An invoice is final.
-    InvoiceGenerated {
-        /// Which.
-        invoice: InvoiceId,
-        /// Its number.
-        number: String,
-        /// Its date.
-        #[schemars(with = "String")]
-        date: Timestamp,
-        /// The sum of its lines.
-        net: Money,
-        /// The tax upon it.
-        tax: Money,
-        /// Both together.
-        total: Money,
-        /// What of it was paid by credits.
-        credits: Money,
-        /// When the rest is to be paid.
-        #[schemars(with = "String")]
-        due: Timestamp,
-    }
-
-    /// A payment came in.
-    PaymentProcessed {
-        /// For which invoice.
-        invoice: InvoiceId,
-        /// Its name among the payments of that invoice.
-        payment: String,
-        /// How much.
-        amount: Money,
-        /// What is still to be paid.
-        open: Money,
-    }
-
-    /// An invoice was not paid in time.
-    InvoiceOverdue {
-        /// Which.
-        invoice: InvoiceId,
-        /// For what.
-        subscription: SubscriptionId,
-    }
-
-    /// An invoice is paid, or given up, so that nothing is overdue of it.
-    InvoiceSettled {
-        /// Which.
-        invoice: InvoiceId,
-        /// For what.
-        subscription: SubscriptionId,
-    }
-
-    /// An invoice was declared void: it keeps its number.
-    InvoiceVoided {
-        /// Which.
-        invoice: InvoiceId,
-        /// The sum of its lines.
-        net: Money,
-        /// The tax upon it.
-        tax: Money,
-        /// What was still to be paid.
-        open: Money,
-        /// What of it had been paid by credits.
-        credits: Money,
-        /// Why.
-        reason: String,
-    }
-
-    /// What is still to be paid of an invoice was given up.
-    InvoiceWrittenOff {
-        /// Which.
-        invoice: InvoiceId,
-        /// How much.
-        amount: Money,
-    }
-
-    /// A tenant was given credits.
-    CreditsGranted {
-        /// Which grant.
-        grant: String,
-        /// How much.
-        amount: Money,
-    }
-
-    /// Credits pay for an invoice.
-    CreditsDrawn {
-        /// For which.
-        invoice: InvoiceId,
-        /// How much.
-        amount: Money,
-    }
-
-    /// Credits came back from an invoice that was declared void.
-    CreditsReturned {
-        /// From which.
-        invoice: InvoiceId,
-        /// How much.
-        amount: Money,
-    }
-
-    /// Credits were not used in time.
-    CreditsExpired {
-        /// Which grant.
-        grant: String,
-        /// How much was left of it.
-        amount: Money,
-    }
-
-    /// A transaction stands in the ledger.
-    TransactionPosted {
-        /// Its name.
-        transaction: String,
-    }
-}
-
-/// One invoice's number.
+/// A version of a plan can be subscribed to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct NumberAssigned {
-    /// Whose invoice.
+pub struct PlanPublished {
+    /// Which plan.
+    pub plan: String,
+    /// Which version.
+    pub version: u32,
+}
+
+impl Event for PlanPublished {
+    const TYPE: &'static str = "billing.PlanPublished.v1";
+}
+
+/// A coupon was made, or changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CouponDefined {
+    /// Its code.
+    pub coupon: String,
+}
+
+impl Event for CouponDefined {
+    const TYPE: &'static str = "billing.CouponDefined.v1";
+}
+
+/// A tenant used a coupon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CouponRedeemed {
+    /// Its code.
+    pub coupon: String,
+    /// Who.
     pub tenant: TenantId,
+}
+
+impl Event for CouponRedeemed {
+    const TYPE: &'static str = "billing.CouponRedeemed.v1";
+}
+
+/// The rates of tax were set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TaxRatesUpdated {
+    /// The country of the seller.
+    pub seller: String,
+}
+
+impl Event for TaxRatesUpdated {
+    const TYPE: &'static str = "billing.TaxRatesUpdated.v1";
+}
+
+/// A tenant said to whom its invoices go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BillingProfileUpdated {
+    /// The country that it is in.
+    pub country: String,
+}
+
+impl Event for BillingProfileUpdated {
+    const TYPE: &'static str = "billing.BillingProfileUpdated.v1";
+}
+
+/// A tenant uses a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SubscriptionCreated {
+    /// Which subscription.
+    pub subscription: SubscriptionId,
+    /// Which plan.
+    pub plan: String,
+    /// Which version of it.
+    pub version: u32,
+    /// On trial, or active.
+    pub state: SubscriptionState,
+}
+
+impl Event for SubscriptionCreated {
+    const TYPE: &'static str = "billing.SubscriptionCreated.v1";
+}
+
+/// A subscription is in another state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SubscriptionStateChanged {
     /// Which.
-    pub invoice: InvoiceId,
-    /// Its number.
-    pub number: String,
-    /// Its date.
+    pub subscription: SubscriptionId,
+    /// Before.
+    pub from: SubscriptionState,
+    /// From now on.
+    pub to: SubscriptionState,
+}
+
+impl Event for SubscriptionStateChanged {
+    const TYPE: &'static str = "billing.SubscriptionStateChanged.v1";
+}
+
+/// A subscription moved to a plan that costs as much or more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlanUpgraded {
+    /// Which subscription.
+    pub subscription: SubscriptionId,
+    /// The plan before, such as `team v1`.
+    pub from: String,
+    /// The plan from now on.
+    pub to: String,
+}
+
+impl Event for PlanUpgraded {
+    const TYPE: &'static str = "billing.PlanUpgraded.v1";
+}
+
+/// A subscription moved to a plan that costs less.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlanDowngraded {
+    /// Which subscription.
+    pub subscription: SubscriptionId,
+    /// The plan before, such as `team v1`.
+    pub from: String,
+    /// The plan from now on.
+    pub to: String,
+}
+
+impl Event for PlanDowngraded {
+    const TYPE: &'static str = "billing.PlanDowngraded.v1";
+}
+
+/// A subscription has more or fewer of an item, such as seats.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct QuantitiesChanged {
+    /// Which subscription.
+    pub subscription: SubscriptionId,
+    /// Item to how many, from now on.
+    pub quantities: BTreeMap<String, u32>,
+}
+
+impl Event for QuantitiesChanged {
+    const TYPE: &'static str = "billing.QuantitiesChanged.v1";
+}
+
+/// A change of a subscription waits for the end of its period, or was taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChangeScheduled {
+    /// Which subscription.
+    pub subscription: SubscriptionId,
+    /// The plan that it will have; nothing where the change was taken back, or keeps the plan.
+    pub plan: Option<String>,
+}
+
+impl Event for ChangeScheduled {
+    const TYPE: &'static str = "billing.ChangeScheduled.v1";
+}
+
+/// A subscription ended, and more had been paid for it than it cost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CreditLeft {
+    /// Which.
+    pub subscription: SubscriptionId,
+    /// How much more.
+    pub amount: Money,
+}
+
+impl Event for CreditLeft {
+    const TYPE: &'static str = "billing.CreditLeft.v1";
+}
+
+/// Use was reported and counted: what one report had of one meter and one hour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UsageRecorded {
+    /// Which meter.
+    pub meter: String,
+    /// The beginning of that hour, or of the part of it within the period.
     #[schemars(with = "String")]
-    pub date: Timestamp,
+    pub from: Timestamp,
+    /// How many events were new.
+    pub events: u32,
+    /// The sum of their values.
+    pub quantity: String,
+}
+
+impl Event for UsageRecorded {
+    const TYPE: &'static str = "billing.UsageRecorded.v1";
+}
+
+/// Whoever runs the installation corrected what was counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UsageCorrected {
+    /// Which meter.
+    pub meter: String,
+    /// When the use was.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+    /// By how much; less than nothing where too much had been counted.
+    pub quantity: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Event for UsageCorrected {
+    const TYPE: &'static str = "billing.UsageCorrected.v1";
+}
+
+/// Use has reached a threshold that the plan names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UsageThresholdReached {
+    /// Which meter.
+    pub meter: String,
+    /// The threshold.
+    pub threshold: String,
+    /// How much is used.
+    pub used: String,
+}
+
+impl Event for UsageThresholdReached {
+    const TYPE: &'static str = "billing.UsageThresholdReached.v1";
 }

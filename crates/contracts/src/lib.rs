@@ -7,6 +7,7 @@ pub mod domains;
 pub mod entitlements;
 pub mod events;
 pub mod identity;
+pub mod invoices;
 pub mod lifecycle;
 pub mod notifications;
 pub mod oauth;
