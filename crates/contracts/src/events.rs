@@ -2,9 +2,7 @@
 
 use kernel::EventDecl;
 
-use crate::{
-    analytics, billing, domains, entitlements, identity, invoices, lifecycle, notifications, oauth, tenants, users,
-};
+use crate::{analytics, billing, domains, entitlements, identity, invoices, lifecycle, notifications, oauth, tenants, users};
 
 /// All of them, by context and name.
 pub const ALL: &[EventDecl] = &[
