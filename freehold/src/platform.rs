@@ -103,6 +103,12 @@ fn contexts(
         users::context(store.clone(), calls.clone(), users_settings),
         notifications::context(store.clone(), calls.clone(), mail, site, clock),
         analytics::context(store.clone(), calls.clone(), Arc::clone(&parts.facts)),
+        billing::context(
+            store.clone(),
+            calls.clone(),
+            services.clone(),
+            Arc::new(billing::RateTable::new(store.clone())),
+        ),
         console::context(calls.clone()),
     ]
 }
@@ -114,6 +120,7 @@ fn catalogue() -> Arc<Catalogue> {
         users::PERMISSIONS,
         notifications::PERMISSIONS,
         analytics::PERMISSIONS,
+        billing::PERMISSIONS,
         events::operations::PERMISSIONS,
         console::PERMISSIONS,
         gateway::PERMISSIONS,

@@ -2,7 +2,7 @@
 
 use kernel::EventDecl;
 
-use crate::{analytics, domains, entitlements, identity, lifecycle, notifications, oauth, tenants, users};
+use crate::{analytics, billing, domains, entitlements, identity, invoices, lifecycle, notifications, oauth, tenants, users};
 
 /// All of them, by context and name.
 pub const ALL: &[EventDecl] = &[
@@ -10,6 +10,22 @@ pub const ALL: &[EventDecl] = &[
     EventDecl::of::<analytics::DashboardViewed>(),
     EventDecl::of::<analytics::ReportGenerated>(),
     EventDecl::of::<analytics::UserActivityRecorded>(),
+    EventDecl::of::<billing::BillingProfileUpdated>(),
+    EventDecl::of::<billing::ChangeScheduled>(),
+    EventDecl::of::<billing::CouponDefined>(),
+    EventDecl::of::<billing::CouponRedeemed>(),
+    EventDecl::of::<billing::CreditLeft>(),
+    EventDecl::of::<billing::InvoiceRequested>(),
+    EventDecl::of::<billing::PlanDowngraded>(),
+    EventDecl::of::<billing::PlanPublished>(),
+    EventDecl::of::<billing::PlanUpgraded>(),
+    EventDecl::of::<billing::QuantitiesChanged>(),
+    EventDecl::of::<billing::SubscriptionCreated>(),
+    EventDecl::of::<billing::SubscriptionStateChanged>(),
+    EventDecl::of::<billing::TaxRatesUpdated>(),
+    EventDecl::of::<billing::UsageCorrected>(),
+    EventDecl::of::<billing::UsageRecorded>(),
+    EventDecl::of::<billing::UsageThresholdReached>(),
     EventDecl::of::<domains::DomainFailed>(),
     EventDecl::of::<domains::DomainVerified>(),
     EventDecl::of::<entitlements::EntitlementsGranted>(),
@@ -30,6 +46,19 @@ pub const ALL: &[EventDecl] = &[
     EventDecl::of::<identity::UserActivated>(),
     EventDecl::of::<identity::UserAuthenticated>(),
     EventDecl::of::<identity::UserRegistered>(),
+    EventDecl::of::<invoices::CreditsDrawn>(),
+    EventDecl::of::<invoices::CreditsExpired>(),
+    EventDecl::of::<invoices::CreditsGranted>(),
+    EventDecl::of::<invoices::CreditsReturned>(),
+    EventDecl::of::<invoices::InvoiceDrafted>(),
+    EventDecl::of::<invoices::InvoiceGenerated>(),
+    EventDecl::of::<invoices::InvoiceOverdue>(),
+    EventDecl::of::<invoices::InvoiceSettled>(),
+    EventDecl::of::<invoices::InvoiceVoided>(),
+    EventDecl::of::<invoices::InvoiceWrittenOff>(),
+    EventDecl::of::<invoices::InvoicesNumbered>(),
+    EventDecl::of::<invoices::PaymentProcessed>(),
+    EventDecl::of::<invoices::TransactionPosted>(),
     EventDecl::of::<lifecycle::BrandingUpdated>(),
     EventDecl::of::<lifecycle::ProvisioningCompleted>(),
     EventDecl::of::<lifecycle::ProvisioningFailed>(),

@@ -2,10 +2,12 @@
 //! those. Data only; who emits and who serves is named in each module.
 
 pub mod analytics;
+pub mod billing;
 pub mod domains;
 pub mod entitlements;
 pub mod events;
 pub mod identity;
+pub mod invoices;
 pub mod lifecycle;
 pub mod notifications;
 pub mod oauth;

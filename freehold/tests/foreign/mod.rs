@@ -12,12 +12,12 @@ use std::collections::BTreeMap;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::site::Person;
+use crate::site::{Person, until};
 
 /// Names that people choose, the same in every company: what is behind them is one's own.
 const CHOSEN: [&str; 3] = ["template", "resource", "feature"];
 
-/// A thing of each sort that a path can name, made by the owner of a company.
+/// A thing of each sort that a path can name, made by the owner of a company. The plan `solo` is sold.
 async fn things(owner: &Person<'_>) -> BTreeMap<&'static str, String> {
     let text = |answer: &Value, pointer: &str| answer.pointer(pointer).unwrap().as_str().unwrap().to_owned();
     let first = async |path: &str| text(&owner.does("GET", path, Value::Null).await, "/items/0/id");
@@ -31,6 +31,13 @@ async fn things(owner: &Person<'_>) -> BTreeMap<&'static str, String> {
     let metric = json!({ "name": "Visits", "definition": { "measure": "count", "name": "page.seen" } });
     let report = json!({ "title": "Visits", "ask": { "question": { "measure": "count" } } });
     let report = made("/v1/analytics/reports", report, "/id").await;
+    let solo = json!({ "plan": "solo", "currency": "EUR" });
+    owner.does("POST", "/v1/subscription", solo).await;
+    let invoice = until("an invoice", async || {
+        let listed = owner.does("GET", "/v1/invoices", Value::Null).await;
+        listed["items"][0]["id"].as_str().map(str::to_owned)
+    })
+    .await;
     let result = made(&format!("/v1/analytics/reports/{report}/results"), json!({}), "/id").await;
     let client = json!({ "name": "App", "redirect_uris": ["https://app.example/"] });
     BTreeMap::from([
@@ -48,6 +55,7 @@ async fn things(owner: &Person<'_>) -> BTreeMap<&'static str, String> {
         ("metric", made("/v1/analytics/metrics", metric, "/id").await),
         ("report", report),
         ("result", result),
+        ("invoice", invoice),
         ("dashboard", made("/v1/analytics/dashboards", json!({ "title": "All", "tiles": [] }), "/id").await),
     ])
 }

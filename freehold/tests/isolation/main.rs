@@ -87,6 +87,10 @@ async fn companies_do_not_meet() {
     proxied::apart(&left, &right, &operator).await;
     entries::apart(&left, &right, &document).await;
     entries::beside(&left, &right).await;
+    let item = json!({ "key": "base", "name": "Base", "charge": { "for": "flat" },
+        "prices": { "EUR": { "model": "per_unit", "unit": "10" } } });
+    let solo = json!({ "name": "Solo", "cadence": { "every": 1, "unit": "month" }, "items": [item] });
+    operator.does("PUT", "/v1/plans/solo", json!({ "terms": solo })).await;
     foreign::ids(&acme.owner, &globex.owner, &acme.email, &document).await;
     let listed = globex.owner.does("GET", "/v1/users", Value::Null).await.to_string();
     assert!(listed.contains(&globex.email) && !listed.contains(&acme.email));

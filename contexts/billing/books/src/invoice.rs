@@ -1,0 +1,332 @@
+//! An invoice: a draft, then final with its number, then paid, void or given up.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use billing_rules::Refusal;
+use contracts::billing::{
+    InvoiceDrafted, InvoiceGenerated, InvoiceId, InvoiceOverdue, InvoiceRequested, InvoiceSettled, InvoiceVoided,
+    InvoiceWrittenOff, Line, PaymentProcessed, SubscriptionId,
+};
+use kernel::{Aggregate, AnyEvent, Money, ScopeKind, Term, Timer, Timestamp, text::Note};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::tax::{Buyer, Tax};
+
+/// The most payments of one invoice.
+const MOST_PAYMENTS: usize = 100;
+
+/// Where an invoice is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InvoiceState {
+    /// It has no number yet.
+    Draft,
+    /// Final, and to be paid.
+    Open,
+    /// Final, and nothing is to be paid any more.
+    Paid,
+    /// Declared void; it keeps its number.
+    Void,
+    /// Given up: it is not expected to be paid.
+    Uncollectible,
+}
+
+impl InvoiceState {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Draft => "a draft",
+            Self::Open => "open",
+            Self::Paid => "paid",
+            Self::Void => "void",
+            Self::Uncollectible => "uncollectible",
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invoice {
+    id: InvoiceId,
+    subscription: SubscriptionId,
+    state: InvoiceState,
+    drafted: Timestamp,
+    buyer: Option<Buyer>,
+    lines: Vec<Line>,
+    net: Money,
+    tax: Tax,
+    total: Money,
+    /// What credits pay; none until that was decided.
+    credits: Option<Money>,
+    number: Option<String>,
+    date: Option<Timestamp>,
+    due_days: u16,
+    payments: BTreeMap<String, Money>,
+    overdue: bool,
+}
+
+impl Invoice {
+    /// Makes a draft of what was asked for.
+    pub fn draft(it: InvoiceRequested, buyer: Option<Buyer>, tax: Tax) -> Result<(Self, InvoiceDrafted), Refusal> {
+        let total = it.net.plus(tax.amount)?;
+        let told = InvoiceDrafted { invoice: it.invoice, total };
+        let invoice = Self {
+            id: it.invoice,
+            subscription: it.subscription,
+            state: InvoiceState::Draft,
+            drafted: it.at,
+            buyer,
+            lines: it.lines,
+            net: it.net,
+            tax,
+            total,
+            credits: None,
+            number: None,
+            date: None,
+            due_days: it.due_days,
+            payments: BTreeMap::new(),
+            overdue: false,
+        };
+        Ok((invoice, told))
+    }
+
+    /// What is still to be paid.
+    pub fn open(&self) -> Result<Money, Refusal> {
+        let paid = self.payments.values().copied().chain(self.credits);
+        Ok(self.total.minus(Money::sum(self.total.currency(), paid)?)?)
+    }
+
+    fn refused<T>(&self) -> Result<T, Refusal> {
+        Err(Refusal::Invoice(self.state.words()))
+    }
+
+    fn settled(&self) -> AnyEvent {
+        InvoiceSettled { invoice: self.id, subscription: self.subscription }.into()
+    }
+
+    /// Credits pay so much of it: decided once, while it is a draft.
+    pub fn credit(&mut self, amount: Money) -> Result<(), Refusal> {
+        if self.state == InvoiceState::Draft && self.credits.is_none() {
+            if amount.is_negative() || self.total.minus(amount)?.is_negative() {
+                return Err(Refusal::Payment);
+            }
+            self.credits = Some(amount);
+        }
+        Ok(())
+    }
+
+    /// Its number makes it final. The same number again changes nothing.
+    pub fn number(&mut self, number: &str, date: Timestamp) -> Result<Vec<AnyEvent>, Refusal> {
+        if self.number.as_deref() == Some(number) {
+            return Ok(Vec::new());
+        }
+        if self.state != InvoiceState::Draft {
+            return self.refused();
+        }
+        (self.number, self.date, self.state) = (Some(number.to_owned()), Some(date), InvoiceState::Open);
+        let zero = Money::zero(self.total.currency());
+        let generated = InvoiceGenerated {
+            invoice: self.id,
+            number: number.to_owned(),
+            date,
+            net: self.net,
+            tax: self.tax.amount,
+            total: self.total,
+            credits: self.credits.unwrap_or(zero),
+            due: self.due().unwrap_or(date),
+        };
+        let mut events = vec![generated.into()];
+        if self.open()?.is_zero() {
+            self.state = InvoiceState::Paid;
+            events.push(self.settled());
+        }
+        Ok(events)
+    }
+
+    /// When it is to be paid.
+    pub fn due(&self) -> Option<Timestamp> {
+        self.date.map(|date| date + Duration::from_hours(24 * u64::from(self.due_days)))
+    }
+
+    /// A payment came in. The same one again changes nothing.
+    pub fn pay(&mut self, payment: &str, amount: Money) -> Result<Vec<AnyEvent>, Refusal> {
+        if self.payments.get(payment) == Some(&amount) {
+            return Ok(Vec::new());
+        }
+        if self.state != InvoiceState::Open || self.payments.len() >= MOST_PAYMENTS {
+            return self.refused();
+        }
+        let open = self.open()?.minus(amount)?;
+        if self.payments.contains_key(payment) || amount.minor() <= 0 || open.is_negative() {
+            return Err(Refusal::Payment);
+        }
+        self.payments.insert(payment.to_owned(), amount);
+        let mut events = vec![PaymentProcessed { invoice: self.id, payment: payment.to_owned(), amount, open }.into()];
+        if open.is_zero() {
+            self.state = InvoiceState::Paid;
+            events.push(self.settled());
+        }
+        Ok(events)
+    }
+
+    /// Declares it void, as long as nobody paid for it but by credits, which come back.
+    pub fn void(&mut self, reason: &Note) -> Result<Vec<AnyEvent>, Refusal> {
+        let credited_in_full = self.state == InvoiceState::Paid && self.payments.is_empty();
+        if !(self.state == InvoiceState::Open && self.payments.is_empty() || credited_in_full) {
+            return self.refused();
+        }
+        let voided = InvoiceVoided {
+            invoice: self.id,
+            net: self.net,
+            tax: self.tax.amount,
+            open: self.open()?,
+            credits: self.credits.unwrap_or(Money::zero(self.total.currency())),
+            reason: reason.to_string(),
+        };
+        self.state = InvoiceState::Void;
+        Ok(vec![voided.into(), self.settled()])
+    }
+
+    /// Gives up what is still to be paid.
+    pub fn write_off(&mut self) -> Result<Vec<AnyEvent>, Refusal> {
+        if self.state != InvoiceState::Open {
+            return self.refused();
+        }
+        self.state = InvoiceState::Uncollectible;
+        Ok(vec![InvoiceWrittenOff { invoice: self.id, amount: self.open()? }.into(), self.settled()])
+    }
+
+    /// The day has passed on which it was to be paid.
+    pub fn pass(&mut self, now: Timestamp) -> Vec<AnyEvent> {
+        let late = self.due().is_some_and(|due| due <= now);
+        if self.state != InvoiceState::Open || self.overdue || !late {
+            return Vec::new();
+        }
+        self.overdue = true;
+        vec![InvoiceOverdue { invoice: self.id, subscription: self.subscription }.into()]
+    }
+}
+
+/// What is told of it.
+impl Invoice {
+    /// Its state.
+    pub const fn state(&self) -> InvoiceState {
+        self.state
+    }
+    /// Its number, once it is final.
+    pub fn numbered(&self) -> Option<&str> {
+        self.number.as_deref()
+    }
+    /// Its date, once it is final.
+    pub const fn date(&self) -> Option<Timestamp> {
+        self.date
+    }
+    /// To whom it goes.
+    pub const fn buyer(&self) -> Option<&Buyer> {
+        self.buyer.as_ref()
+    }
+    /// Its lines.
+    pub fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+    /// The sum of its lines.
+    pub const fn net(&self) -> Money {
+        self.net
+    }
+    /// The tax upon it.
+    pub const fn tax(&self) -> Tax {
+        self.tax
+    }
+    /// Both together.
+    pub const fn total(&self) -> Money {
+        self.total
+    }
+    /// What credits pay of it.
+    pub const fn credits(&self) -> Option<Money> {
+        self.credits
+    }
+    /// For what.
+    pub const fn subscription(&self) -> SubscriptionId {
+        self.subscription
+    }
+    /// Whether it was not paid in time.
+    pub const fn overdue(&self) -> bool {
+        self.overdue
+    }
+}
+
+impl Aggregate for Invoice {
+    type Id = InvoiceId;
+    const KIND: &'static str = "billing.invoice";
+    const SCOPE: ScopeKind = ScopeKind::Tenant;
+
+    fn id(&self) -> InvoiceId {
+        self.id
+    }
+
+    fn terms(&self) -> Vec<Term> {
+        vec![Term::by_time("all", "", self.drafted)]
+    }
+
+    fn timers(&self) -> Vec<Timer> {
+        let waits = self.state == InvoiceState::Open && !self.overdue;
+        self.due().filter(|_| waits).map(|due| Timer { name: "due", due }).into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::tax::{Profile, assess};
+
+    pub(crate) fn euro(minor: i64) -> Money {
+        Money::new(minor, "EUR".parse().unwrap())
+    }
+
+    pub(crate) fn id<K: kernel::IdKind>(number: u128) -> kernel::Id<K> {
+        kernel::Id::from_uuid(uuid::Uuid::from_u128(number))
+    }
+
+    fn draft(net: i64) -> Invoice {
+        let at = Timestamp::UNIX_EPOCH;
+        let net = euro(net);
+        let asked = InvoiceRequested { invoice: id(1), subscription: id(2), at, lines: Vec::new(), net, due_days: 14 };
+        Invoice::draft(asked, None, assess(None, &Profile::default(), net).unwrap()).unwrap().0
+    }
+
+    fn told(events: &[AnyEvent]) -> Vec<&str> {
+        events.iter().filter_map(|event| event.r#type.split('.').nth(1)).collect()
+    }
+
+    #[test]
+    fn it_is_numbered_paid_in_parts_and_never_twice() {
+        let (mut it, start) = (draft(10_000), Timestamp::UNIX_EPOCH);
+        assert!(it.pay("p1", euro(1)).is_err(), "a draft cannot be paid");
+        it.credit(euro(30_00)).unwrap();
+        it.credit(euro(99_00)).unwrap();
+        assert_eq!(it.open().unwrap(), euro(70_00), "decided once");
+        assert_eq!(told(&it.number("INV-000001", start).unwrap()), ["InvoiceGenerated"]);
+        assert!(it.number("INV-000001", start).unwrap().is_empty() && it.number("INV-000002", start).is_err());
+        assert_eq!(it.pay("p1", euro(71_00)), Err(Refusal::Payment));
+        assert_eq!(told(&it.pay("p1", euro(20_00)).unwrap()), ["PaymentProcessed"]);
+        assert!(it.pay("p1", euro(20_00)).unwrap().is_empty() && it.pay("p1", euro(5)).is_err());
+        assert!(it.void(&"wrong".parse().unwrap()).is_err(), "someone paid for it");
+        assert_eq!(told(&it.pay("p2", euro(50_00)).unwrap()), ["PaymentProcessed", "InvoiceSettled"]);
+        assert_eq!((it.state(), it.pay("p3", euro(1)).is_err()), (InvoiceState::Paid, true));
+    }
+
+    #[test]
+    fn it_is_overdue_once_void_or_given_up() {
+        let (mut it, start) = (draft(10_000), Timestamp::UNIX_EPOCH);
+        it.number("INV-000001", start).unwrap();
+        let due = start + Duration::from_hours(14 * 24);
+        assert!(it.pass(due - Duration::from_secs(1)).is_empty());
+        assert_eq!((told(&it.pass(due)), it.pass(due).len(), it.timers().len()), (vec!["InvoiceOverdue"], 0, 0));
+        let mut other = it.clone();
+        assert_eq!(told(&it.void(&"wrong".parse().unwrap()).unwrap()), ["InvoiceVoided", "InvoiceSettled"]);
+        assert!(it.write_off().is_err() && it.numbered() == Some("INV-000001"));
+        assert_eq!(told(&other.write_off().unwrap()), ["InvoiceWrittenOff", "InvoiceSettled"]);
+        let mut nothing = draft(0);
+        assert_eq!(told(&nothing.number("INV-000002", start).unwrap()), ["InvoiceGenerated", "InvoiceSettled"]);
+    }
+}

@@ -1,0 +1,18 @@
+//! What stands in the books: invoices, their numbers, tax, prepaid credits, the ledger. Rules without I/O.
+//!
+//! An **invoice** is a **draft** until the seller's **series** gives it a number; that is what makes it final, and from
+//! then on nothing of it changes but what was paid. One aggregate gives out all numbers of a series, to many invoices at
+//! a time, so they have no gaps and their dates never go back. A **wallet** decides what credits pay for; the **ledger**
+//! follows: each **transaction** holds all its legs, sums to zero by construction, and is never changed, only reversed.
+//! Balances are sums over transactions, and decide nothing.
+
+pub mod invoice;
+pub mod ledger;
+pub mod series;
+pub mod tax;
+pub mod wallet;
+
+pub use invoice::Invoice;
+pub use ledger::Transaction;
+pub use series::Series;
+pub use wallet::Wallet;

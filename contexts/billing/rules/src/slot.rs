@@ -1,0 +1,154 @@
+//! What was reported of one meter in one hour of a period: the reports that are known, and what they come to.
+
+use std::{collections::BTreeSet, fmt, str::FromStr};
+
+use contracts::billing::{UsageCorrected, UsageRecorded};
+use kernel::{
+    Aggregate, AnyEvent, ScopeKind, Term, Timestamp,
+    text::{Key, Note},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Refusal,
+    decimal::Quantity,
+    meter::{Tally, Use},
+    period::Period,
+};
+
+/// The most reports of one meter and hour: whoever has more sends sums.
+pub const MOST_REPORTS: usize = 20_000;
+const HOUR: i64 = 3_600;
+
+/// Which hour of which period of a subscription, of which meter.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SlotId {
+    /// `subscription/period`, by which all of a period are found.
+    pub period: String,
+    /// The meter.
+    pub meter: Key,
+    /// The hour, from the beginning of the period on.
+    pub hour: u32,
+}
+
+impl SlotId {
+    /// The slot of an instant.
+    pub fn of(period: &Period, of_period: String, meter: Key, at: Timestamp) -> Result<Self, Refusal> {
+        let seconds = at.as_second() - period.start.as_second();
+        let hour = u32::try_from(seconds.div_euclid(HOUR)).map_err(|_| Refusal::TooLate)?;
+        Ok(Self { period: of_period, meter, hour })
+    }
+}
+
+impl fmt::Display for SlotId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.period, self.hour, self.meter)
+    }
+}
+
+impl FromStr for SlotId {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        const REFUSED: &str = "expected subscription/period/hour/meter";
+        let (rest, meter) = text.rsplit_once('/').ok_or(REFUSED)?;
+        let (period, hour) = rest.rsplit_once('/').ok_or(REFUSED)?;
+        let (meter, hour) = (meter.parse().map_err(|_| REFUSED)?, hour.parse().map_err(|_| REFUSED)?);
+        Ok(Self { period: period.to_owned(), meter, hour })
+    }
+}
+
+/// See the module.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct UsageSlot {
+    period: String,
+    meter: Key,
+    hour: u32,
+    start: Timestamp,
+    known: BTreeSet<String>,
+    tally: Tally,
+}
+
+impl UsageSlot {
+    /// A slot of which nothing is known.
+    pub fn new(id: SlotId, period: &Period) -> Self {
+        let start = period.start + std::time::Duration::from_secs(u64::from(id.hour) * 3_600);
+        let (known, tally) = (BTreeSet::new(), Tally::default());
+        Self { period: id.period, meter: id.meter, hour: id.hour, start, known, tally }
+    }
+
+    /// Takes reports; those that are known change nothing.
+    pub fn record(&mut self, reports: &[Use]) -> Result<Vec<AnyEvent>, Refusal> {
+        let (mut events, mut sum) = (0_u32, Quantity::ZERO);
+        for it in reports {
+            if self.known.insert(it.id.clone()) {
+                sum = sum.plus(it.value)?;
+                self.tally.add(it.clone())?;
+                events += 1;
+            }
+        }
+        if self.known.len() > MOST_REPORTS {
+            return Err(Refusal::TooManyReports);
+        }
+        let told = UsageRecorded { meter: self.meter.to_string(), from: self.start, events, quantity: sum.to_string() };
+        Ok((events > 0).then(|| told.into()).into_iter().collect())
+    }
+
+    /// Corrects what was counted, once under an id.
+    pub fn correct(&mut self, id: &str, at: Timestamp, by: Quantity, reason: &Note) -> Result<Vec<AnyEvent>, Refusal> {
+        if !self.known.insert(format!("correction/{id}")) {
+            return Ok(Vec::new());
+        }
+        self.tally.correct(by)?;
+        let (meter, quantity, reason) = (self.meter.to_string(), by.to_string(), reason.to_string());
+        Ok(vec![UsageCorrected { meter, at, quantity, reason }.into()])
+    }
+
+    /// Its meter.
+    pub const fn meter(&self) -> &Key {
+        &self.meter
+    }
+
+    /// What its reports come to.
+    pub const fn tally(&self) -> &Tally {
+        &self.tally
+    }
+}
+
+impl Aggregate for UsageSlot {
+    type Id = SlotId;
+    const KIND: &'static str = "billing.usage_slot";
+    const SCOPE: ScopeKind = ScopeKind::Tenant;
+
+    fn id(&self) -> SlotId {
+        SlotId { period: self.period.clone(), meter: self.meter.clone(), hour: self.hour }
+    }
+
+    fn terms(&self) -> Vec<Term> {
+        vec![Term::new("period", self.period.clone())]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_counts_once() {
+        let start: Timestamp = "2026-03-01T00:30:00Z".parse().unwrap();
+        let period = Period { number: 1, start, end: start + std::time::Duration::from_hours(24) };
+        let at = start + std::time::Duration::from_mins(61);
+        let id = SlotId::of(&period, "sub/1".to_owned(), "calls".parse().unwrap(), at).unwrap();
+        assert_eq!((id.hour, id.to_string().parse()), (1, Ok(id.clone())));
+        let mut slot = UsageSlot::new(id, &period);
+        let used = |id: &str, value: &str| Use { id: id.to_owned(), at, value: value.parse().unwrap(), subject: None };
+        assert_eq!(slot.record(&[used("a", "2"), used("a", "2"), used("b", "3")]).unwrap().len(), 1);
+        assert!(slot.record(&[used("b", "9")]).unwrap().is_empty());
+        let sum = |slot: &UsageSlot| slot.tally().value(crate::meter::Aggregation::Sum).unwrap().to_string();
+        assert_eq!(sum(&slot), "5");
+        let why = "counted twice".parse().unwrap();
+        assert_eq!(slot.correct("c", at, "-1.5".parse().unwrap(), &why).unwrap().len(), 1);
+        assert!(slot.correct("c", at, "-1.5".parse().unwrap(), &why).unwrap().is_empty());
+        assert_eq!(sum(&slot), "3.5");
+    }
+}

@@ -1,0 +1,147 @@
+//! Tax: a port, and the rates that an operator sets. To whom a tenant's invoices go.
+
+use async_trait::async_trait;
+use billing_books::tax::{Buyer, Profile, Rates, Tax, assess};
+use kernel::{Cx, Granted, Handle, Money, Problem, TenantId, text::Note, use_case};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use store::Store;
+
+use crate::{Billing, permissions as may};
+
+/// Tells the tax upon a supply. Asked once an invoice, and what it says stands on it.
+#[async_trait]
+pub trait Taxes: Send + Sync + 'static {
+    /// The tax upon an amount that this buyer owes; `platform` is a context of the platform's scope.
+    async fn assess(&self, profile: &Profile, base: Money, platform: &Cx) -> Result<Tax, Problem>;
+}
+
+/// The rates that an operator set.
+pub struct RateTable(Store);
+
+impl RateTable {
+    /// The rates in a store.
+    pub const fn new(store: Store) -> Self {
+        Self(store)
+    }
+}
+
+#[async_trait]
+impl Taxes for RateTable {
+    async fn assess(&self, profile: &Profile, base: Money, platform: &Cx) -> Result<Tax, Problem> {
+        let rates = self.0.at(platform).try_load::<Rates>(&Rates::ID.to_owned()).await?;
+        Ok(assess(rates.as_deref(), profile, base)?)
+    }
+}
+
+/// Says where the seller is, and the rate of tax of each country where it has to charge it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetTaxRates {
+    /// The rates.
+    rates: Rates,
+}
+
+use_case!(SetTaxRates => Rates, "billing.tax_rates.set", Platform, may::TAX);
+
+impl Handle<SetTaxRates> for Billing {
+    async fn handle(&self, it: SetTaxRates, cx: Granted<SetTaxRates>) -> Result<Rates, Problem> {
+        let told = it.rates.check()?;
+        let rule = |known: &mut Rates| {
+            *known = it.rates.clone();
+            Ok(told.clone())
+        };
+        Ok(self.upsert(&cx, &Rates::ID.to_owned(), || it.rates.clone(), rule).await?.into_inner())
+    }
+}
+
+/// The rates of tax.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReadTaxRates {}
+
+use_case!(ReadTaxRates => Rates, "billing.tax_rates.read", Platform, may::TAX, Tell);
+
+impl Handle<ReadTaxRates> for Billing {
+    async fn handle(&self, _: ReadTaxRates, cx: Granted<ReadTaxRates>) -> Result<Rates, Problem> {
+        let rates = self.store.at(&cx).try_load::<Rates>(&Rates::ID.to_owned()).await?;
+        rates.map(store::Loaded::into_inner).ok_or_else(|| Problem::not_found("table of rates"))
+    }
+}
+
+/// Says to whom the tenant's invoices go, from the next one on. A tax number is taken as it is told: whoever runs the
+/// installation answers for checking it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UpdateProfile {
+    /// To whom.
+    buyer: Buyer,
+}
+
+/// To whom invoices go.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct ProfileView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    buyer: Option<Buyer>,
+    /// Why the tenant is exempted from tax.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exempt: Option<Note>,
+}
+
+impl From<Profile> for ProfileView {
+    fn from(it: Profile) -> Self {
+        Self { buyer: it.buyer, exempt: it.exempt }
+    }
+}
+
+use_case!(UpdateProfile => ProfileView, "billing.profile.update", Tenant, may::PROFILE_UPDATE);
+
+impl Handle<UpdateProfile> for Billing {
+    async fn handle(&self, it: UpdateProfile, cx: Granted<UpdateProfile>) -> Result<ProfileView, Problem> {
+        let rule = |profile: &mut Profile| Ok(profile.update(it.buyer.clone()));
+        Ok(self.upsert(&cx, &Profile::ID.to_owned(), Profile::default, rule).await?.into_inner().into())
+    }
+}
+
+/// To whom the tenant's invoices go.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReadProfile {}
+
+use_case!(ReadProfile => ProfileView, "billing.profile.read", Tenant, may::PROFILE_READ, Tell);
+
+impl Handle<ReadProfile> for Billing {
+    async fn handle(&self, _: ReadProfile, cx: Granted<ReadProfile>) -> Result<ProfileView, Problem> {
+        Ok(self.profile(&cx).await?.into())
+    }
+}
+
+/// Exempts a tenant from tax, or takes that back.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExemptTenant {
+    /// Which tenant.
+    tenant: TenantId,
+    /// Why; nothing to take it back.
+    reason: Option<Note>,
+}
+
+use_case!(ExemptTenant => (), "billing.profile.exempt", Platform, may::TAX, |it| it.tenant.into());
+
+impl Handle<ExemptTenant> for Billing {
+    async fn handle(&self, it: ExemptTenant, cx: Granted<ExemptTenant>) -> Result<(), Problem> {
+        let inside = self.inside(it.tenant, &cx).await?;
+        let rule = |profile: &mut Profile| {
+            profile.exempt.clone_from(&it.reason);
+            Ok(())
+        };
+        self.upsert(&inside, &Profile::ID.to_owned(), Profile::default, rule).await.map(drop)
+    }
+}
+
+impl Billing {
+    pub(crate) async fn profile(&self, cx: &Cx) -> Result<Profile, Problem> {
+        let found = self.store.at(cx).try_load::<Profile>(&Profile::ID.to_owned()).await?;
+        Ok(found.map(store::Loaded::into_inner).unwrap_or_default())
+    }
+}

@@ -1,0 +1,214 @@
+//! Invoices, their numbers, credits and the ledger: emitted by the context `billing`.
+
+use kernel::{Event, Money, TenantId, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::billing::{InvoiceId, SubscriptionId};
+
+/// One invoice's number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NumberAssigned {
+    /// Whose invoice.
+    pub tenant: TenantId,
+    /// Which.
+    pub invoice: InvoiceId,
+    /// Its number.
+    pub number: String,
+    /// Its date.
+    #[schemars(with = "String")]
+    pub date: Timestamp,
+}
+
+/// An invoice is made, and has no number yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InvoiceDrafted {
+    /// Which.
+    pub invoice: InvoiceId,
+    /// What is to be paid, tax included.
+    pub total: Money,
+}
+
+impl Event for InvoiceDrafted {
+    const TYPE: &'static str = "billing.InvoiceDrafted.v1";
+}
+
+/// The seller's series gave out numbers, which makes invoices final.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InvoicesNumbered {
+    /// The series: `live`, or the tenant whose test clock it goes by.
+    pub series: String,
+    /// Who got which.
+    pub assigned: Vec<NumberAssigned>,
+}
+
+impl Event for InvoicesNumbered {
+    const TYPE: &'static str = "billing.InvoicesNumbered.v1";
+}
+
+/// An invoice is final.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InvoiceGenerated {
+    /// Which.
+    pub invoice: InvoiceId,
+    /// Its number.
+    pub number: String,
+    /// Its date.
+    #[schemars(with = "String")]
+    pub date: Timestamp,
+    /// The sum of its lines.
+    pub net: Money,
+    /// The tax upon it.
+    pub tax: Money,
+    /// Both together.
+    pub total: Money,
+    /// What of it was paid by credits.
+    pub credits: Money,
+    /// When the rest is to be paid.
+    #[schemars(with = "String")]
+    pub due: Timestamp,
+}
+
+impl Event for InvoiceGenerated {
+    const TYPE: &'static str = "billing.InvoiceGenerated.v1";
+}
+
+/// A payment came in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PaymentProcessed {
+    /// For which invoice.
+    pub invoice: InvoiceId,
+    /// Its name among the payments of that invoice.
+    pub payment: String,
+    /// How much.
+    pub amount: Money,
+    /// What is still to be paid.
+    pub open: Money,
+}
+
+impl Event for PaymentProcessed {
+    const TYPE: &'static str = "billing.PaymentProcessed.v1";
+}
+
+/// An invoice was not paid in time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InvoiceOverdue {
+    /// Which.
+    pub invoice: InvoiceId,
+    /// For what.
+    pub subscription: SubscriptionId,
+}
+
+impl Event for InvoiceOverdue {
+    const TYPE: &'static str = "billing.InvoiceOverdue.v1";
+}
+
+/// An invoice is paid, or given up, so that nothing is overdue of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InvoiceSettled {
+    /// Which.
+    pub invoice: InvoiceId,
+    /// For what.
+    pub subscription: SubscriptionId,
+}
+
+impl Event for InvoiceSettled {
+    const TYPE: &'static str = "billing.InvoiceSettled.v1";
+}
+
+/// An invoice was declared void: it keeps its number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InvoiceVoided {
+    /// Which.
+    pub invoice: InvoiceId,
+    /// The sum of its lines.
+    pub net: Money,
+    /// The tax upon it.
+    pub tax: Money,
+    /// What was still to be paid.
+    pub open: Money,
+    /// What of it had been paid by credits.
+    pub credits: Money,
+    /// Why.
+    pub reason: String,
+}
+
+impl Event for InvoiceVoided {
+    const TYPE: &'static str = "billing.InvoiceVoided.v1";
+}
+
+/// What is still to be paid of an invoice was given up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InvoiceWrittenOff {
+    /// Which.
+    pub invoice: InvoiceId,
+    /// How much.
+    pub amount: Money,
+}
+
+impl Event for InvoiceWrittenOff {
+    const TYPE: &'static str = "billing.InvoiceWrittenOff.v1";
+}
+
+/// A tenant was given credits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CreditsGranted {
+    /// Which grant.
+    pub grant: String,
+    /// How much.
+    pub amount: Money,
+}
+
+impl Event for CreditsGranted {
+    const TYPE: &'static str = "billing.CreditsGranted.v1";
+}
+
+/// Credits pay for an invoice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CreditsDrawn {
+    /// For which.
+    pub invoice: InvoiceId,
+    /// How much.
+    pub amount: Money,
+}
+
+impl Event for CreditsDrawn {
+    const TYPE: &'static str = "billing.CreditsDrawn.v1";
+}
+
+/// Credits came back from an invoice that was declared void.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CreditsReturned {
+    /// From which.
+    pub invoice: InvoiceId,
+    /// How much.
+    pub amount: Money,
+}
+
+impl Event for CreditsReturned {
+    const TYPE: &'static str = "billing.CreditsReturned.v1";
+}
+
+/// Credits were not used in time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CreditsExpired {
+    /// Which grant.
+    pub grant: String,
+    /// How much was left of it.
+    pub amount: Money,
+}
+
+impl Event for CreditsExpired {
+    const TYPE: &'static str = "billing.CreditsExpired.v1";
+}
+
+/// A transaction stands in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TransactionPosted {
+    /// Its name.
+    pub transaction: String,
+}
+
+impl Event for TransactionPosted {
+    const TYPE: &'static str = "billing.TransactionPosted.v1";
+}
