@@ -6,6 +6,7 @@ use kernel::{
     Caller, Catalogue, Cx, DefaultRole, Envelope, Problem, ProblemKind, Scope,
     context::{Context, Reaction},
     cx::Ambient,
+    event::CHANGED,
 };
 use keys::Keys;
 use serde::Deserialize;
@@ -89,7 +90,7 @@ impl Digest {
     }
 
     pub(crate) fn concerns(&self, kind: &str) -> bool {
-        self.table.iter().any(|it| it.on == "*" || it.on == kind)
+        kind != CHANGED && self.table.iter().any(|it| it.on == "*" || it.on == kind)
     }
 
     /// Runs all reactions that concern an event; one alone where `only` names it.
@@ -98,6 +99,9 @@ impl Digest {
             return Digested::Refused(vec![("envelope".to_owned(), "envelope_unreadable".to_owned())]);
         };
         let mut refused = Vec::new();
+        if sealed.r#type == CHANGED {
+            return Digested::Done;
+        }
         let concerned = self.table.iter().filter(|it| it.on == "*" || it.on == sealed.r#type);
         for reaction in concerned.filter(|it| only.is_none_or(|only| it.name == only)) {
             let mut attempt = 0;
