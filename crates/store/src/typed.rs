@@ -91,6 +91,14 @@ pub struct Page {
     pub newest_first: bool,
 }
 
+impl Page {
+    /// Goes on after an id, in a list that has no order but that of ids.
+    pub fn after_id(mut self, id: &impl std::fmt::Display) -> Self {
+        self.after = Some(cursor_text("", &id.to_string()));
+        self
+    }
+}
+
 /// A part of a list.
 #[derive(Debug)]
 pub struct Listed<A> {
@@ -144,7 +152,7 @@ impl Scoped<'_> {
     }
 
     fn key<A: Aggregate>(&self, id: &A::Id) -> Result<CoreKey, Problem> {
-        if A::SCOPE != self.scope().kind() {
+        if !A::EVERYWHERE && A::SCOPE != self.scope().kind() {
             return Err(Problem::internal(format!("{} lives in another kind of scope", A::KIND)));
         }
         Ok(CoreKey { space: Space::of(self.scope()), kind: A::KIND.to_owned(), id: id.to_string() })
