@@ -103,6 +103,7 @@ fn contexts(
         users::context(store.clone(), calls.clone(), users_settings),
         notifications::context(store.clone(), calls.clone(), mail, site, clock),
         analytics::context(store.clone(), calls.clone(), Arc::clone(&parts.facts)),
+        audit::context(store.clone(), calls.clone()),
         console::context(calls.clone()),
     ]
 }
@@ -114,6 +115,7 @@ fn catalogue() -> Arc<Catalogue> {
         users::PERMISSIONS,
         notifications::PERMISSIONS,
         analytics::PERMISSIONS,
+        audit::PERMISSIONS,
         events::operations::PERMISSIONS,
         console::PERMISSIONS,
         gateway::PERMISSIONS,
@@ -211,6 +213,8 @@ impl Platform {
             let (log, appended) = (Arc::clone(&self.log), Arc::clone(&self.appended));
             tasks.spawn(Reactions::of(context, log, keys.clone(), services.clone(), appended).follow());
         }
+        let (log, appended) = (Arc::clone(&self.log), Arc::clone(&self.appended));
+        tasks.spawn(audit::Sequencer::new(self.store.clone(), log, services.clone(), appended).follow());
         tasks.spawn(async move { timers.follow().await });
         tasks.spawn(Arc::clone(&self.gateway).follow());
         let (upkeep, log) = (Arc::clone(&self.upkeep), Arc::clone(&self.log));

@@ -73,7 +73,8 @@ fn refused_member(from: &str, to: &str, kind: DependencyKind) -> Option<&'static
         ("bench", _) => Some("the bench knows the program from outside only"),
         (_, "engines") => Some("only `freehold` names engines"),
         (_, "freehold") => Some("`freehold` knows all others; none knows it"),
-        ("contexts", "contexts") => Some("contexts meet only in `contracts`"),
+        ("contexts", "contexts") if !of_one_context(from, to) => Some("contexts meet only in `contracts`"),
+        ("contexts", "contexts") => None,
         ("contexts", _) if !part(FOR_CONTEXTS) => Some("contexts use the kernel, contracts and ports, no server"),
         ("engines", _) if !part(FOR_ENGINES) => Some("an engine depends on the ports that it serves"),
         ("console", _) if !part(FOR_CONSOLE) => Some("the console calls use cases only"),
@@ -97,6 +98,11 @@ fn refused_technology(from: &str, name: &str) -> Option<String> {
     let (_, homes) = TECHNOLOGIES.iter().find(|(technology, _)| *technology == name)?;
     let allowed = matches!(from, "freehold" | "e2e") || homes.contains(&from);
     (!allowed).then(|| format!("belongs in {}", [*homes, &["freehold"]].concat().join(", ")))
+}
+
+/// Whether `to` is a crate in the folder of the context `from`.
+fn of_one_context(from: &str, to: &str) -> bool {
+    to.strip_prefix(from).is_some_and(|below| below.starts_with('/'))
 }
 
 /// The first part of the folder: `crates`, `contexts`, `gateway`.

@@ -56,40 +56,36 @@ impl Logs {
         Ok(Head { edge, reached: last.reached, tail })
     }
 
-    /// Entries from `low` to `high` (without), with the index of each. At most those of a page of bundles: whoever gets
-    /// fewer asks again.
+    /// Entries from `low` to `high` (without), with the index of each; fewer where the log ends before.
     pub(crate) async fn entries(&self, cx: &Cx, low: u64, high: u64) -> Result<Vec<(u64, Entry)>, Problem> {
         let Some(first) = self.bundle_at(cx, low).await? else { return Ok(Vec::new()) };
-        let page = Page { limit: 200, ..Page::default() }.after_id(&padded(first.first));
-        let mut found = Vec::new();
-        let mut take = |bundle: Bundle| {
-            let numbered = (bundle.first..).zip(bundle.entries);
-            found.extend(numbered.filter(|(index, _)| (low..high).contains(index)));
-            found.len() as u64 >= high - low
-        };
-        if !take(first) {
-            for bundle in self.store.at(cx).list::<Bundle>(ALL, "", &page).await?.items {
-                if take(bundle.into_inner()) {
-                    break;
-                }
+        let mut page = Page { limit: 1, ..Page::default() }.after_id(&padded(first.first));
+        let (mut found, mut bundles) = (Vec::new(), vec![first]);
+        loop {
+            for bundle in bundles {
+                let numbered = (bundle.first..).zip(bundle.entries);
+                found.extend(numbered.filter(|(index, _)| (low..high).contains(index)));
+            }
+            if found.len() as u64 >= high.saturating_sub(low) {
+                return Ok(found);
+            }
+            let listed = self.store.at(cx).list::<Bundle>(ALL, "", &page).await?;
+            bundles = listed.items.into_iter().map(store::Loaded::into_inner).collect();
+            if bundles.is_empty() {
+                return Ok(found);
+            }
+            // Bundles may be small or large: twice as many each time reads at most twice what is needed.
+            page = Page { limit: (page.limit * 2).min(64), after: listed.next, ..page };
+            if page.after.is_none() {
+                page.after = bundles.last().and_then(|last| Page::default().after_id(&padded(last.first)).after);
             }
         }
-        Ok(found)
     }
 
     async fn leaves(&self, cx: &Cx, low: u64, high: u64) -> Result<Vec<Hash>, Problem> {
-        let mut leaves = Vec::new();
-        loop {
-            let at = low + leaves.len() as u64;
-            if at >= high {
-                return Ok(leaves);
-            }
-            let entries = self.entries(cx, at, high).await?;
-            if entries.is_empty() {
-                return Err(damaged("entries are missing"));
-            }
-            leaves.extend(entries.iter().map(|(_, entry)| entry.leaf()));
-        }
+        let entries = self.entries(cx, low, high).await?;
+        let leaves: Vec<_> = entries.iter().map(|(_, entry)| entry.leaf()).collect();
+        if leaves.len() as u64 == high.saturating_sub(low) { Ok(leaves) } else { Err(damaged("entries are missing")) }
     }
 
     /// The entry of an id, with its index.

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use kernel::{Cx, Envelope, Scope, Timestamp, event::CHANGED};
+use kernel::{Cx, Scope, Timestamp, event::CHANGED};
 use ring::{digest, hmac};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
@@ -153,6 +153,7 @@ pub(crate) fn commitment(salt: &Salt, record: &str) -> Hash {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kernel::Envelope;
 
     #[test]
     fn an_event_is_taken_as_it_was_written() {
