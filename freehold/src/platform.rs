@@ -109,6 +109,7 @@ fn contexts(
             services.clone(),
             Arc::new(billing::RateTable::new(store.clone())),
         ),
+        audit::context(store.clone(), calls.clone()),
         console::context(calls.clone()),
     ]
 }
@@ -121,6 +122,7 @@ fn catalogue() -> Arc<Catalogue> {
         notifications::PERMISSIONS,
         analytics::PERMISSIONS,
         billing::PERMISSIONS,
+        audit::PERMISSIONS,
         events::operations::PERMISSIONS,
         console::PERMISSIONS,
         gateway::PERMISSIONS,
@@ -219,6 +221,8 @@ impl Platform {
             let (tail, appended) = (tail.clone(), Arc::clone(&self.appended));
             tasks.spawn(Reactions::of(context, tail, keys.clone(), services.clone(), appended).follow());
         }
+        let (log, appended) = (Arc::clone(&self.log), Arc::clone(&self.appended));
+        tasks.spawn(audit::Sequencer::new(self.store.clone(), log, services.clone(), appended).follow());
         tasks.spawn(async move { timers.follow().await });
         tasks.spawn(Arc::clone(&self.gateway).follow());
         let (upkeep, log) = (Arc::clone(&self.upkeep), Arc::clone(&self.log));

@@ -44,7 +44,7 @@ pub(crate) struct Numbers {
 
 impl Numbers {
     pub(crate) fn new() -> Self {
-        Self { waiting: Mutex::default(), turns: Turns::new(10_000) }
+        Self { waiting: Mutex::default(), turns: Turns::default() }
     }
 
     fn wait(&self, series: &str, tenant: TenantId, invoice: InvoiceId) -> oneshot::Receiver<()> {

@@ -25,7 +25,7 @@ use contracts::{
 use events::{Log, Services};
 use kernel::{
     Caller, Calls, Catalogue, Clock, Context, Cx, DefaultRole, Envelope, Problem, Scope, Target, TenantId, UserId,
-    context::{Calling, Erased, Fired, Input, Outgoing, not_served},
+    context::{Calling, Erased, Fired, Outgoing, not_served},
     cx::Ambient,
     entropy::SystemEntropy,
     time::ManualClock,
@@ -170,7 +170,7 @@ impl Process<'_> {
             Target::Endpoint(_) => None,
         });
         let operation = operations.into_iter().find(|it| it.name == name).unwrap();
-        let answer = operation.run(Input::Value(input), self.cx(scope, role)).await?;
+        let answer = operation.run(input, self.cx(scope, role)).await?;
         Ok(serde_json::from_slice(&answer).unwrap())
     }
 

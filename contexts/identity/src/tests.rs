@@ -225,6 +225,8 @@ impl Fixture {
             correlationid: String::new(),
             causationid: None,
             actor: "service:other".to_owned(),
+            action: None,
+            recordedtime: None,
             person: event.person(),
             data: serde_json::to_value(event).unwrap(),
         };

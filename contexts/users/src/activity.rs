@@ -201,6 +201,8 @@ mod tests {
             correlationid: String::new(),
             causationid: None,
             actor: actor.to_owned(),
+            action: None,
+            recordedtime: None,
             person: None,
             data,
         }

@@ -2,7 +2,7 @@
 
 use kernel::EventDecl;
 
-use crate::{analytics, billing, domains, entitlements, identity, invoices, lifecycle, notifications, oauth, tenants, users};
+use crate::{analytics, audit, billing, domains, entitlements, identity, invoices, lifecycle, notifications, oauth, tenants, users};
 
 /// All of them, by context and name.
 pub const ALL: &[EventDecl] = &[
@@ -10,6 +10,8 @@ pub const ALL: &[EventDecl] = &[
     EventDecl::of::<analytics::DashboardViewed>(),
     EventDecl::of::<analytics::ReportGenerated>(),
     EventDecl::of::<analytics::UserActivityRecorded>(),
+    EventDecl::of::<audit::WitnessAdded>(),
+    EventDecl::of::<audit::WitnessRemoved>(),
     EventDecl::of::<billing::BillingProfileUpdated>(),
     EventDecl::of::<billing::ChangeScheduled>(),
     EventDecl::of::<billing::CouponDefined>(),

@@ -2,6 +2,7 @@
 //! those. Data only; who emits and who serves is named in each module.
 
 pub mod analytics;
+pub mod audit;
 pub mod billing;
 pub mod domains;
 pub mod entitlements;

@@ -6,6 +6,7 @@ use kernel::{
     Caller, Catalogue, Cx, DefaultRole, Envelope, Problem, ProblemKind, Scope,
     context::{Context, Reaction},
     cx::Ambient,
+    event::CHANGED,
 };
 use keys::Keys;
 
@@ -70,12 +71,15 @@ impl Digest {
     }
 
     pub(crate) fn concerns(&self, kind: &str) -> bool {
-        self.table.iter().any(|it| it.on == "*" || it.on == kind)
+        kind != CHANGED && self.table.iter().any(|it| it.on == "*" || it.on == kind)
     }
 
     /// Runs all reactions that concern an event; one alone where `only` names it.
     pub(crate) async fn event(&self, sealed: &Envelope, only: Option<&str>) -> Digested {
         let mut refused = Vec::new();
+        if sealed.r#type == CHANGED {
+            return Digested::Done;
+        }
         let concerned = self.table.iter().filter(|it| it.on == "*" || it.on == sealed.r#type);
         for reaction in concerned.filter(|it| only.is_none_or(|only| it.name == only)) {
             let mut attempt = 0;

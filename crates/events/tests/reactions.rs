@@ -44,6 +44,8 @@ fn entry(scope: Scope, number: u32) -> Entry {
         correlationid: String::new(),
         causationid: None,
         actor: "service:test".to_owned(),
+        action: None,
+        recordedtime: None,
         person: None,
         data: serde_json::json!({ "number": number }),
     };

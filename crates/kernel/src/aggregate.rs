@@ -89,6 +89,8 @@ pub trait Aggregate: Serialize + DeserializeOwned + Clone + Send + Sync + 'stati
     const KIND: &'static str;
     /// The scope it lives in; the store refuses any other.
     const SCOPE: ScopeKind;
+    /// Whether it lives in every scope instead: what each has one of, such as a log of its own.
+    const EVERYWHERE: bool = false;
     /// The version of the body; raise it with a step in [`Self::upcast`].
     const VERSION: u16 = 1;
     /// How long it stays.

@@ -198,7 +198,8 @@ impl Endpoint {
         if cx.grants().of(self.needs).is_none() {
             return Err(cx.refusal(self.needs.name()));
         }
-        (self.serve)(request, cx).await
+        let effect = if request.method().is_safe() { Effect::Tell } else { Effect::Change };
+        (self.serve)(request, cx.acting(self.name, effect)).await
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     id::{ApiKeyId, ClientId, Id, IdKind, OperatorId, SessionId, TenantId, UserId},
     problem::{Problem, ProblemKind},
     time::{Clock, TestClocks, Timestamp},
-    usecase::UseCase,
+    usecase::{Effect, UseCase},
     version::Versions,
 };
 
@@ -171,9 +171,18 @@ pub trait Standing: Send + Sync + 'static {
     async fn check(&self) -> Result<(), Problem>;
 }
 
+/// Which use case or endpoint is run: what the audit log says was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Act {
+    /// [`UseCase::NAME`], or the operation id of an endpoint.
+    pub name: &'static str,
+    /// Whether it is one that changes something.
+    pub effect: Effect,
+}
+
 /// The verified context of one request, reaction or timer. Cheap to clone.
 #[derive(Clone)]
-pub struct Cx(Arc<Inner>);
+pub struct Cx(Arc<Inner>, Option<Act>);
 
 #[derive(Clone)]
 struct Inner {
@@ -199,7 +208,7 @@ impl Cx {
         ambient.entropy.fill(&mut trace);
         let trace = TraceId(trace);
         let ambient = ambient.clone();
-        Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             scope,
             caller,
             grants,
@@ -212,13 +221,24 @@ impl Cx {
             correlation: None,
             standing: None,
             versions: None,
-        }))
+        });
+        Self(inner, None)
     }
 
     fn with(&self, change: impl FnOnce(&mut Inner)) -> Self {
         let mut inner = Inner::clone(&self.0);
         change(&mut inner);
-        Self(Arc::new(inner))
+        Self(Arc::new(inner), self.1)
+    }
+
+    /// What happens from here on is done by this use case or endpoint.
+    pub(crate) fn acting(&self, name: &'static str, effect: Effect) -> Self {
+        Self(Arc::clone(&self.0), Some(Act { name, effect }))
+    }
+
+    /// The use case or endpoint that is run; none where a reaction or a timer acts by itself.
+    pub fn act(&self) -> Option<Act> {
+        self.1
     }
 
     /// Continues the trace of the caller.
@@ -414,7 +434,7 @@ impl Cx {
             });
         }
         let condition = self.grants().of(U::NEEDS).ok_or_else(|| self.refusal(U::NEEDS.name()))?;
-        Ok(Granted { cx: self.clone(), condition, use_case: PhantomData })
+        Ok(Granted { cx: self.acting(U::NAME, U::EFFECT), condition, use_case: PhantomData })
     }
 
     /// The answer to a caller who lacks `permission`: sign in if nobody is, else no.

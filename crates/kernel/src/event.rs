@@ -106,12 +106,23 @@ pub struct Envelope {
     pub causationid: Option<String>,
     /// Who did it.
     pub actor: String,
+    /// The use case or endpoint by which they did it; missing where a reaction or a timer acted by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// When it was recorded, in real time, where a test clock showed another `time`.
+    #[schemars(with = "Option<String>")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recordedtime: Option<Timestamp>,
     /// Under whose key the personal fields are sealed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub person: Option<UserId>,
     /// The fields.
     pub data: Value,
 }
+
+/// The type of the envelope that the store writes for a use case's change of which no event tells. It is for the audit log
+/// alone: no reaction follows it, and it is no public event.
+pub const CHANGED: &str = "audit.Changed.v1";
 
 impl Envelope {
     /// The data as `E`, if the envelope holds one.

@@ -18,7 +18,7 @@ pub mod version;
 pub use aggregate::{Aggregate, Claim, Life, Term, Timer};
 pub use authority::{Catalogue, Condition, DefaultRole, Grants, Permission, PermissionDecl, Resource};
 pub use context::{Calls, Context, Endpoint, Operation, Route, Target};
-pub use cx::{Caller, Cx, Granted, Scope, ScopeKind};
+pub use cx::{Act, Caller, Cx, Granted, Scope, ScopeKind};
 pub use event::{AnyEvent, Envelope, Event, EventDecl, Happened, Personal};
 pub use id::{ApiKeyId, ClientId, Id, IdKind, OperatorId, SessionId, TenantId, UserId};
 pub use money::{Currency, Money, MoneyError};

@@ -2,12 +2,17 @@
 
 use kernel::{
     AnyEvent, Cx, Envelope, Problem,
-    event::{PERSONAL, SEALED},
+    event::{CHANGED, PERSONAL, SEALED},
 };
 use keys::{DataKey, KeyError, Keys};
 use serde_json::{Value, json};
 
 use crate::port::CoreKey;
+
+/// What the audit log is told of a use case's change of which no event tells.
+pub(crate) fn silent(change: &'static str) -> AnyEvent {
+    AnyEvent { r#type: CHANGED, data: json!({ "change": change }), person: None }
+}
 
 pub(crate) async fn seal(
     keys: &Keys,
@@ -27,19 +32,23 @@ pub(crate) async fn seal(
         seal_values(&mut data, &data_key, &id, keys)?;
     }
     let context = event.r#type.split('.').next().unwrap_or_default();
+    let real = cx.real_now();
+    let shown = scope.tenant().and_then(|tenant| cx.ambient().test_clocks.of(tenant));
     Ok(Envelope {
         specversion: "1.0".to_owned(),
         id,
         source: format!("freehold/{context}"),
         r#type: event.r#type.to_owned(),
         subject: format!("{}/{}", key.kind, key.id),
-        time: cx.now(),
+        time: shown.unwrap_or(real),
         scope,
         sequence: version,
         traceparent: format!("00-{}-{}-01", cx.trace(), data_encoding::HEXLOWER.encode(&cx.random::<8>())),
         correlationid: cx.correlation(),
         causationid: cx.causation().map(str::to_owned),
         actor: cx.caller().to_string(),
+        action: cx.act().map(|act| act.name.to_owned()),
+        recordedtime: shown.map(|_| real),
         person: event.person,
         data,
     })

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use kernel::{Aggregate, AnyEvent, Claim, Cx, Happened, Problem, ProblemKind, Scope, Term};
+use kernel::{Aggregate, AnyEvent, Claim, Cx, Effect, Happened, Life, Problem, ProblemKind, Scope, Term};
 use keys::{DataKey, KeyError, Keys};
 use serde::{Deserialize, Serialize};
 
@@ -91,6 +91,14 @@ pub struct Page {
     pub newest_first: bool,
 }
 
+impl Page {
+    /// Goes on after an id, in a list that has no order but that of ids.
+    pub fn after_id(mut self, id: &impl std::fmt::Display) -> Self {
+        self.after = Some(cursor_text("", &id.to_string()));
+        self
+    }
+}
+
 /// A part of a list.
 #[derive(Debug)]
 pub struct Listed<A> {
@@ -144,7 +152,7 @@ impl Scoped<'_> {
     }
 
     fn key<A: Aggregate>(&self, id: &A::Id) -> Result<CoreKey, Problem> {
-        if A::SCOPE != self.scope().kind() {
+        if !A::EVERYWHERE && A::SCOPE != self.scope().kind() {
             return Err(Problem::internal(format!("{} lives in another kind of scope", A::KIND)));
         }
         Ok(CoreKey { space: Space::of(self.scope()), kind: A::KIND.to_owned(), id: id.to_string() })
@@ -307,6 +315,16 @@ impl Scoped<'_> {
         Ok((write, claims))
     }
 
+    /// What somebody changes for good is known to the audit log, also where no event tells of it.
+    fn or_silent<A: Aggregate>(&self, happened: Vec<AnyEvent>, deletes: bool, base: Base) -> Vec<AnyEvent> {
+        let changes = self.cx.act().is_some_and(|act| act.effect != Effect::Tell);
+        if !happened.is_empty() || !changes || A::LIFE == Life::Ephemeral {
+            return happened;
+        }
+        let created = if base == Base::default() { "created" } else { "changed" };
+        vec![envelope::silent(if deletes { "deleted" } else { created })]
+    }
+
     async fn commit<A: Aggregate>(
         &self,
         it: &A,
@@ -324,6 +342,7 @@ impl Scoped<'_> {
         }
         // A creation and a change under one write key are two writes.
         let id = self.commit_id(&key, &happened, (deletes, base == Base::default()));
+        let happened = self.or_silent::<A>(happened, deletes, base);
         let mut events = Vec::with_capacity(happened.len());
         for (place, event) in happened.into_iter().enumerate() {
             let sealed = envelope::seal(&self.store.keys, self.cx, &key, version, place, event).await?;

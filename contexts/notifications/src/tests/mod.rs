@@ -127,6 +127,8 @@ impl Fixture {
             correlationid: String::new(),
             causationid: None,
             actor: "visitor".to_owned(),
+            action: None,
+            recordedtime: None,
             person: it.person(),
             data: serde_json::to_value(it).unwrap(),
         };

@@ -1,0 +1,266 @@
+//! The sequencer: reads the retained log and appends what each scope's events tell to that scope's log, a bundle at a time.
+//! Several may run: of two that append at the same place one is refused, reads what the other has written, and goes on
+//! after it. One that stops anywhere leaves a log that the next one continues.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use events::{Log, LogError, Logged, Services, scope_of};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
+use kernel::{Cx, Problem, ProblemKind, Scope};
+use serde_json::value::to_raw_value;
+use store::Store;
+use tlog::TILE;
+use tokio::{sync::Notify, time::Instant};
+
+use crate::{
+    bundle::{Bundle, Entry, MOST, MOST_BYTES},
+    log::{Head, Logs},
+    record::Record,
+};
+
+/// The name of this reader of the log.
+const READER: &str = "audit";
+const BATCH: usize = 2_048;
+/// How many scopes are appended to side by side.
+const LANES: usize = 16;
+/// The longest between two looks at the log, should a wake-up be missed.
+const LOOK: Duration = Duration::from_millis(500);
+/// Between two attempts of a scope whose log cannot be written: this long, doubled each time, up to half a minute.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Of so many logs it is known how they end; of others it is read.
+const KNOWN: usize = 1_000;
+/// How often an append is tried on what others have written meanwhile.
+const ATTEMPTS: usize = 20;
+
+/// A scope that reads for itself, because its log could not be written.
+struct Behind {
+    position: u64,
+    failures: u32,
+    again: Instant,
+}
+
+/// Appends to the logs of all scopes.
+pub struct Sequencer {
+    logs: Logs,
+    log: Arc<dyn Log>,
+    services: Services,
+    appended: Arc<Notify>,
+    heads: Mutex<HashMap<Scope, Head>>,
+    common: Option<u64>,
+    behind: BTreeMap<Scope, Behind>,
+}
+
+impl Sequencer {
+    /// A sequencer of what the log tells, woken by `appended`.
+    pub fn new(store: Store, log: Arc<dyn Log>, services: Services, appended: Arc<Notify>) -> Self {
+        let (heads, behind) = (Mutex::default(), BTreeMap::new());
+        Self { logs: Logs { store }, log, services, appended, heads, common: None, behind }
+    }
+
+    /// Appends for ever; drop the future to stop.
+    pub async fn follow(mut self) {
+        let appended = Arc::clone(&self.appended);
+        loop {
+            let woken = appended.notified();
+            match self.turn().await {
+                Ok(0) => drop(tokio::time::timeout(LOOK, woken).await),
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "the log cannot be read for the audit log");
+                    tokio::time::sleep(LOOK).await;
+                }
+            }
+        }
+    }
+
+    /// Appends what comes next, and lets scopes that fell behind catch up. Returns how many events there were.
+    pub async fn turn(&mut self) -> Result<usize, LogError> {
+        let common = match self.common {
+            Some(common) => common,
+            None => self.recall().await?,
+        };
+        let logged = self.log.read(common, BATCH).await?;
+        let last = logged.last().map_or(common, |last| last.position);
+        let lanes = by_scope(&logged);
+        let appends: Vec<BoxFuture<'_, _>> = lanes
+            .into_iter()
+            .filter(|(scope, _)| !self.behind.contains_key(scope))
+            .map(|(scope, events)| self.attempt(scope, events, common).boxed())
+            .collect();
+        let ended: Vec<_> = stream::iter(appends).buffer_unordered(LANES).collect().await;
+        for (scope, outcome) in ended {
+            let Err(problem) = outcome else { continue };
+            tracing::warn!(%scope, code = problem.code(), "the audit log of a scope has to wait");
+            self.log.advance(&own_place(scope), common.max(1)).await?;
+            self.behind.insert(scope, Behind { position: common, failures: 1, again: Instant::now() + AGAIN });
+        }
+        if last > common {
+            self.log.advance(READER, last).await?;
+        }
+        self.common = Some(last);
+        Ok(logged.len() + self.catch_up(last).await?)
+    }
+
+    async fn recall(&mut self) -> Result<u64, LogError> {
+        let common = self.log.position(READER).await?;
+        // Known from the start: nothing is trimmed that was not read here.
+        self.log.advance(READER, common).await?;
+        for (name, position) in self.log.readers(&format!("{READER}@")).await? {
+            if let Some(scope) = scope_of(&name) {
+                self.behind.insert(scope, Behind { position, failures: 0, again: Instant::now() });
+            }
+        }
+        self.common = Some(common);
+        Ok(common)
+    }
+
+    async fn catch_up(&mut self, common: u64) -> Result<usize, LogError> {
+        let now = Instant::now();
+        let ready: Vec<(Scope, u64, u32)> = self
+            .behind
+            .iter()
+            .filter(|(_, it)| it.again <= now)
+            .map(|(it, at)| (*it, at.position, at.failures))
+            .collect();
+        let mut count = 0;
+        for (scope, after, failures) in ready {
+            let logged = self.log.read_of(scope, after, MOST).await?;
+            let all = logged.len() < MOST;
+            let events: Vec<_> = by_scope(&logged).remove(&scope).unwrap_or_default();
+            let position = logged.last().map_or(common, |last| last.position);
+            match self.attempt(scope, events, after).await.1 {
+                Ok(()) if all && position <= common.max(after) => {
+                    self.log.dismiss(&own_place(scope)).await?;
+                    self.behind.remove(&scope);
+                    count += logged.len();
+                }
+                Ok(()) => {
+                    self.log.advance(&own_place(scope), position).await?;
+                    self.behind.insert(scope, Behind { position, failures: 0, again: now });
+                    count += logged.len();
+                }
+                Err(problem) => {
+                    tracing::warn!(%scope, code = problem.code(), "the audit log of a scope still has to wait");
+                    let again = now + AGAIN * 2_u32.pow(failures.min(5));
+                    self.behind.insert(scope, Behind { position: after, failures: failures + 1, again });
+                }
+            }
+        }
+        Ok(count)
+    }
+
+    async fn attempt(&self, scope: Scope, events: Vec<(u64, Record<'_>)>, _: u64) -> (Scope, Result<(), Problem>) {
+        let cx = self.services.cx(READER, scope);
+        match self.append(&cx, events).await {
+            // The scope was erased: nobody will ever ask for its log again.
+            Err(gone) if gone.kind() == ProblemKind::Gone => (scope, Ok(())),
+            outcome => (scope, outcome),
+        }
+    }
+
+    /// Appends what events tell, each once, however often they come.
+    async fn append(&self, cx: &Cx, mut events: Vec<(u64, Record<'_>)>) -> Result<(), Problem> {
+        let mut attempts = 0;
+        while !events.is_empty() {
+            let head = match self.known(cx.scope()) {
+                Some(head) => head,
+                None => self.logs.head(cx).await?,
+            };
+            events.retain(|(position, _)| *position > head.reached);
+            let Some((reached, new)) = next_bundle(cx, &events)? else { return Ok(()) };
+            let taken = new.len();
+            match self.write(cx, head, reached, new).await {
+                Ok(()) => {
+                    attempts = 0;
+                    events.drain(..taken);
+                }
+                Err(problem) if problem.kind() == ProblemKind::Conflict && attempts < ATTEMPTS => {
+                    attempts += 1;
+                    self.forget(cx.scope());
+                    if problem.code() == "already_taken" {
+                        self.leave_out_known(cx, &mut events, taken).await?;
+                    }
+                }
+                Err(problem) => {
+                    self.forget(cx.scope());
+                    return Err(problem);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn write(&self, cx: &Cx, head: Head, reached: u64, new: Vec<(Record<'_>, Entry)>) -> Result<(), Problem> {
+        let Head { edge, mut tail, .. } = head;
+        let mut full = edge.size() / TILE;
+        let (bundle, edge) = Bundle::after(edge, reached, new);
+        tail.extend(bundle.entries.iter().map(Entry::leaf));
+        self.logs.store.at(cx).create(bundle, ()).await?;
+        let tiles = tail.len() / 256;
+        for _ in 0..tiles {
+            let rest = tail.split_off(256);
+            self.logs.keep_tiles(cx, full, std::mem::replace(&mut tail, rest)).await?;
+            full += 1;
+        }
+        let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        if heads.len() >= KNOWN {
+            heads.clear();
+        }
+        heads.insert(cx.scope(), Head { edge, reached, tail });
+        Ok(())
+    }
+
+    /// The same events at other positions: their entries are there.
+    async fn leave_out_known(&self, cx: &Cx, events: &mut Vec<(u64, Record<'_>)>, taken: usize) -> Result<(), Problem> {
+        let mut known = Vec::new();
+        for (position, record) in events.iter().take(taken) {
+            if self.logs.find(cx, &record.id).await?.is_some() {
+                known.push(*position);
+            }
+        }
+        events.retain(|(position, _)| !known.contains(position));
+        Ok(())
+    }
+
+    fn known(&self, scope: Scope) -> Option<Head> {
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner).get(&scope).cloned()
+    }
+
+    fn forget(&self, scope: Scope) {
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner).remove(&scope);
+    }
+}
+
+fn own_place(scope: Scope) -> String {
+    format!("{READER}@{scope}")
+}
+
+fn by_scope(logged: &[Logged]) -> BTreeMap<Scope, Vec<(u64, Record<'_>)>> {
+    let mut lanes: BTreeMap<Scope, Vec<(u64, Record<'_>)>> = BTreeMap::new();
+    for event in logged {
+        match Record::of(&event.envelope) {
+            Some((scope, record)) => lanes.entry(scope).or_default().push((event.position, record)),
+            None => tracing::error!(position = event.position, "what stands in the log is no event: it is not audited"),
+        }
+    }
+    lanes
+}
+
+/// As many of the first events as one bundle takes, salted, and the position that it reaches.
+fn next_bundle<'a>(cx: &Cx, events: &[(u64, Record<'a>)]) -> Result<Option<(u64, Vec<(Record<'a>, Entry)>)>, Problem> {
+    let (mut new, mut bytes, mut reached) = (Vec::new(), 0, 0);
+    for (position, record) in events.iter().take(MOST) {
+        let text = to_raw_value(record).map_err(Problem::internal)?;
+        bytes += text.get().len();
+        if bytes > MOST_BYTES && !new.is_empty() {
+            break;
+        }
+        reached = *position;
+        new.push((record.clone(), Entry { salt: cx.random(), record: text }));
+    }
+    Ok((!new.is_empty()).then_some((reached, new)))
+}
