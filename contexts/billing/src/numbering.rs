@@ -37,16 +37,13 @@ struct Waiting {
 }
 
 /// Who waits, by series.
+#[derive(Default)]
 pub(crate) struct Numbers {
     waiting: Mutex<HashMap<String, Vec<Waiting>>>,
     turns: Turns<String>,
 }
 
 impl Numbers {
-    pub(crate) fn new() -> Self {
-        Self { waiting: Mutex::default(), turns: Turns::default() }
-    }
-
     fn wait(&self, series: &str, tenant: TenantId, invoice: InvoiceId) -> oneshot::Receiver<()> {
         let (done, waits) = oneshot::channel();
         let mut all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);

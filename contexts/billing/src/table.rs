@@ -41,7 +41,7 @@ macro_rules! to {
 
 /// The context, with its table.
 pub fn context(store: Store, calls: Calls, services: Services, taxes: Arc<dyn Taxes>) -> Context {
-    let it = Arc::new(Billing { store, calls, services, taxes, numbers: Numbers::new() });
+    let it = Arc::new(Billing { store, calls, services, taxes, numbers: Numbers::default() });
     let context =
         Context::new("billing", PERMISSIONS).about("Plans, subscriptions, use, invoices, credits, the ledger");
     reactions(of_a_tenant(of_the_operator(context, &it), &it), &it)
