@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use billing_books::{Invoice, invoice::InvoiceState};
 use billing_rules::{Change, PlanRef, Subscription, Terms, coupon::Discount, period::Period};
 use contracts::{
     billing::{InvoiceOverdue, InvoiceSettled, SubscriptionCreated, SubscriptionId, SubscriptionState},
@@ -102,7 +103,11 @@ impl Billing {
         }
     }
 
+    /// Unless it was paid since: the event may come again.
     pub(crate) async fn falls_behind(&self, event: InvoiceOverdue, cx: Cx) -> Result<(), Problem> {
+        if self.store.at(&cx).load::<Invoice>(&event.invoice).await?.state() != InvoiceState::Open {
+            return Ok(());
+        }
         let rule = |it: &mut Subscription| Ok(it.fall_behind(event.invoice)?);
         self.store.at(&cx).change(&event.subscription, rule).await.map(drop)
     }

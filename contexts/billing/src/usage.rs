@@ -138,7 +138,8 @@ impl Billing {
         let Some(period) = period else { return Ok(counted) };
         let of_period = of_period(it, &period);
         loop {
-            let page = Page { after, limit: 200, newest_first: false };
+            // A slot can be large: few at a time, so that a period takes little memory.
+            let page = Page { after, limit: 50, newest_first: false };
             let listed = self.store.at(cx).list::<UsageSlot>("period", &of_period, &page).await?;
             for slot in &listed.items {
                 counted.entry(slot.meter().clone()).or_default().merge(slot.tally())?;

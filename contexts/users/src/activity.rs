@@ -15,11 +15,12 @@ pub(crate) const LASTS: Duration = Duration::from_hours(400 * 24);
 const LONGEST: usize = 200;
 
 /// What is no news to a person: what the platform does of itself, and what would never end.
-const NO_NEWS: [&str; 10] = [
+const NO_NEWS: [&str; 11] = [
     "notifications.Notification",
     "notifications.Delivery",
     "notifications.ChannelDisabled.",
     "analytics.",
+    "billing.UsageRecorded.",
     "tenants.QuotaWarning.",
     "tenants.EntitlementsGranted.",
     "users.ProfileCreated.",

@@ -55,7 +55,8 @@ impl Wallet {
             return Ok(Vec::new());
         }
         let ended = it.ends.is_some_and(|ends| ends <= now);
-        if it.amount.minor() <= 0 || it.left != it.amount || ended || self.grants.len() >= MOST {
+        let usable = self.grants.iter().filter(|known| known.left.minor() > 0).count();
+        if it.amount.minor() <= 0 || it.left != it.amount || ended || usable >= MOST {
             return Err(Refusal::Credits);
         }
         let told = CreditsGranted { grant: it.id.clone(), amount: it.amount };

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Refusal, decimal::Quantity};
 
-/// The most different subjects of one meter and hour, and the most of a period.
+/// The most different subjects of a period that are told apart: more count as so many.
 pub const MOST_SUBJECTS: usize = 100_000;
 
 /// What is made of the values of a period.
@@ -68,10 +68,10 @@ impl Tally {
         self.sum = self.sum.plus(it.value)?;
         self.events = self.events.checked_add(1).ok_or(Refusal::Overflow)?;
         self.max = self.max.max(Some(it.value));
-        self.subjects.extend(it.subject);
+        self.know(it.subject);
         let last = Some((it.at, it.id, it.value));
         self.last = self.last.take().max(last);
-        if self.subjects.len() > MOST_SUBJECTS { Err(Refusal::TooManySubjects) } else { Ok(()) }
+        Ok(())
     }
 
     /// Corrects counts and sums.
@@ -87,8 +87,21 @@ impl Tally {
         self.events = self.events.checked_add(other.events).ok_or(Refusal::Overflow)?;
         self.max = self.max.max(other.max);
         self.last = self.last.take().max(other.last.clone());
-        self.subjects.extend(other.subjects.iter().cloned());
-        if self.subjects.len() > MOST_SUBJECTS { Err(Refusal::TooManySubjects) } else { Ok(()) }
+        self.know(other.subjects.iter().cloned());
+        Ok(())
+    }
+
+    fn know(&mut self, subjects: impl IntoIterator<Item = String>) {
+        for subject in subjects {
+            if self.subjects.len() < MOST_SUBJECTS {
+                self.subjects.insert(subject);
+            }
+        }
+    }
+
+    /// The sum of the values, as they were reported.
+    pub const fn sum(&self) -> Quantity {
+        self.sum
     }
 
     /// What a meter shows; never less than nothing.

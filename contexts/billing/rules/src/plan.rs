@@ -11,7 +11,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Refusal, decimal::Quantity, meter::Aggregation, period::Cadence, price::Pricing, proration::Proration};
+use crate::{
+    Refusal, decimal::Quantity, meter::Aggregation, period::Cadence, price::Pricing, proration::Proration,
+    slot::LARGEST_PERIOD,
+};
 
 /// The most items of a plan, its most versions, and the most features that it gives.
 const MOST: usize = 50;
@@ -164,6 +167,16 @@ impl Terms {
                 ));
             }
             item.prices.values().try_for_each(Pricing::check)?;
+            if matches!(item.charge, Charge::Usage { .. }) {
+                // What is accepted of use must never be more than can be charged.
+                let most = Quantity::whole(LARGEST_PERIOD)?;
+                let fits = |(currency, pricing): (&Currency, &Pricing)| pricing.money(most, *currency).is_ok();
+                if !item.prices.iter().all(fits) {
+                    return Err(Refusal::Terms(
+                        "the use of a year can be charged at these prices: choose a larger unit",
+                    ));
+                }
+            }
             match &item.charge {
                 Charge::Quantity { least, most, .. } if least > most || *most > million() => {
                     return Err(Refusal::Terms(

@@ -21,11 +21,8 @@ pub enum Refusal {
     /// Nobody uses less than nothing.
     #[error("use is not less than nothing")]
     NegativeUsage,
-    /// A meter counts more different subjects than can be kept.
-    #[error("a period has more than 100,000 different subjects")]
-    TooManySubjects,
-    /// A meter has more reports in an hour than can be told apart.
-    #[error("an hour of a meter takes 20,000 reports")]
+    /// A meter has more in an hour than can be told apart, or charged.
+    #[error("an hour of a meter takes 20,000 reports, and a sum of 10,000,000,000")]
     TooManyReports,
     /// The plan has no such meter.
     #[error("the plan has no meter {0}")]
@@ -101,7 +98,7 @@ impl From<Refusal> for Problem {
             }
             Refusal::NegativeUsage => Self::new(Refused, "billing.negative_usage", detail)
                 .hint("whoever runs the installation can correct what was counted"),
-            Refusal::TooManySubjects | Refusal::TooManyReports => {
+            Refusal::TooManyReports => {
                 Self::new(Refused, "billing.too_many_reports", detail).hint("count in the product, and report sums")
             }
             Refusal::UnknownMeter(_) => {

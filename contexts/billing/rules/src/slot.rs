@@ -18,6 +18,10 @@ use crate::{
 
 /// The most reports of one meter and hour: whoever has more sends sums.
 pub const MOST_REPORTS: usize = 20_000;
+/// The largest sum of one meter and hour: with [`LARGEST_PERIOD`], whatever is accepted can be charged.
+const LARGEST: u64 = 10_000_000_000;
+/// No period has more: a year of such hours.
+pub const LARGEST_PERIOD: u64 = 100_000_000_000_000;
 const HOUR: i64 = 3_600;
 
 /// Which hour of which period of a subscription, of which meter.
@@ -87,7 +91,7 @@ impl UsageSlot {
                 events += 1;
             }
         }
-        if self.known.len() > MOST_REPORTS {
+        if self.known.len() > MOST_REPORTS || self.tally.sum() > Quantity::whole(LARGEST)? {
             return Err(Refusal::TooManyReports);
         }
         let told = UsageRecorded { meter: self.meter.to_string(), from: self.start, events, quantity: sum.to_string() };

@@ -9,8 +9,8 @@ use std::{
 };
 
 use contracts::billing::{
-    CreditLeft, InvoiceId, InvoiceRequested, Line, SubscriptionCreated, SubscriptionId, SubscriptionState as State,
-    SubscriptionStateChanged, UsageThresholdReached,
+    ChangeScheduled, CreditLeft, InvoiceId, InvoiceRequested, Line, SubscriptionCreated, SubscriptionId,
+    SubscriptionState as State, SubscriptionStateChanged, UsageThresholdReached,
 };
 use kernel::{Aggregate, AnyEvent, Claim, Currency, Money, ScopeKind, Timer, Timestamp, text::Key};
 use serde::{Deserialize, Serialize};
@@ -224,7 +224,10 @@ impl Subscription {
 
     fn apply_planned(&mut self, at: Timestamp) -> Result<Vec<AnyEvent>, Refusal> {
         let Some(change) = self.planned.take() else { return Ok(Vec::new()) };
-        let (stand, events) = self.changed(&change, at)?;
+        let Ok((stand, events)) = self.changed(&change, at) else {
+            // What was changed since leaves no room for it. The period ends all the same.
+            return Ok(vec![ChangeScheduled { subscription: self.id, plan: None }.into()]);
+        };
         // Not a change within the period that ends.
         if let Some(last) = self.stands.last_mut() {
             *last = stand;

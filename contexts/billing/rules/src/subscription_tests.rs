@@ -166,6 +166,30 @@ fn a_plan_with_longer_periods_begins_when_the_period_ends() {
 }
 
 #[test]
+fn a_plan_that_has_become_impossible_does_not_hold_up_the_period() {
+    let (mut it, _) = started(None, "2026-03-01T00:00:00Z");
+    let mut small = offer(2, "9", None);
+    if let crate::plan::Charge::Quantity { most, .. } = &mut small.terms.items[0].charge {
+        *most = 5;
+    }
+    it.plan_change(Some(Change { offer: Some(small), ..Change::default() }), at("2026-03-02T00:00:00Z")).unwrap();
+    it.change(&Change { quantities: seats(9), ..Change::default() }, at("2026-03-03T00:00:00Z")).unwrap();
+    let events = it.pass(it.period().end, &Counted::new(), &Counted::new(), id(11)).unwrap();
+    assert_eq!((events[0].r#type, it.period().number), ("billing.ChangeScheduled.v1", 2));
+    assert_eq!(requested(&events)[0].lines.last().unwrap().amount.amount(), "108.00", "nine at 12");
+}
+
+#[test]
+fn prices_at_which_use_could_not_be_charged_are_not_sold() {
+    let mut terms = terms("12", None);
+    let dear = |unit: &str| crate::price::Pricing::PerUnit { unit: unit.parse().unwrap() };
+    terms.items[1].prices.insert("EUR".parse().unwrap(), dear("900"));
+    assert_eq!(terms.check(), Ok(()));
+    terms.items[1].prices.insert("EUR".parse().unwrap(), dear("1000"));
+    assert!(matches!(terms.check(), Err(Refusal::Terms(_))));
+}
+
+#[test]
 fn what_is_left_over_at_the_end_is_told() {
     let (mut it, _) = started(None, "2026-03-01T00:00:00Z");
     let events = it.end(at("2026-03-16T12:30:00Z"), &counted(100_100), &Counted::new(), id(11)).unwrap();
