@@ -247,7 +247,14 @@ async fn right(process: &Process<'_>, scope: Scope, numbers: &mut BTreeSet<Strin
     assert_eq!((of("receivable"), of("revenue")), (Some("27.00".to_owned()), Some("-27.00".to_owned())));
 }
 
-/// A year-long story of two tenants, in which the process ends at its n-th commit, once.
+/// So many numbers were given out, and each stands on its invoice.
+async fn all_landed(process: &Process<'_>, many: u128) {
+    let series = process.ask(Scope::Platform, DefaultRole::Operator, "billing.series.list", json!({})).await.unwrap();
+    let series = &series["items"][0];
+    assert_eq!((&series["given"], &series["landing"]), (&json!(many), &json!(0)), "a number on no invoice");
+}
+
+/// A story of two tenants and two periods, in which the process ends at its n-th commit, once.
 async fn story(dies_at: u64, tells: bool) -> bool {
     let folder = tempfile::tempdir().unwrap();
     let ground = Ground::new(folder.path());
@@ -275,6 +282,7 @@ async fn story(dies_at: u64, tells: bool) -> bool {
     }
     let expected: BTreeSet<String> = (1..=4).map(|it| format!("INV-{it:06}")).collect();
     assert_eq!(numbers, expected, "a gap");
+    all_landed(&second, 4).await;
     died
 }
 
@@ -335,6 +343,7 @@ async fn many_at_once_get_numbers_without_gaps_in_few_commits() {
     }
     assert_eq!(numbers.last(), Some(&format!("INV-{MANY:06}")));
     assert_eq!(numbers.len(), usize::try_from(MANY).unwrap());
+    all_landed(&process, MANY).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
