@@ -205,7 +205,7 @@ impl Subscription {
                 return Ok(vec![self.moves(Act::TrialLapses, State::Ended)?]);
             }
             let mut events = vec![self.moves(Act::TrialPasses, State::Active)?];
-            events.extend(self.apply_planned(at)?);
+            events.extend(self.apply_planned(at));
             events.extend(self.begin(at, Vec::new(), invoice)?);
             return Ok(events);
         }
@@ -217,22 +217,22 @@ impl Subscription {
             return Ok(events);
         }
         self.settled = settled;
-        let mut events = self.apply_planned(at)?;
+        let mut events = self.apply_planned(at);
         events.extend(self.begin(at, lines, invoice)?);
         Ok(events)
     }
 
-    fn apply_planned(&mut self, at: Timestamp) -> Result<Vec<AnyEvent>, Refusal> {
-        let Some(change) = self.planned.take() else { return Ok(Vec::new()) };
+    fn apply_planned(&mut self, at: Timestamp) -> Vec<AnyEvent> {
+        let Some(change) = self.planned.take() else { return Vec::new() };
         let Ok((stand, events)) = self.changed(&change, at) else {
             // What was changed since leaves no room for it. The period ends all the same.
-            return Ok(vec![ChangeScheduled { subscription: self.id, plan: None }.into()]);
+            return vec![ChangeScheduled { subscription: self.id, plan: None }.into()];
         };
         // Not a change within the period that ends.
         if let Some(last) = self.stands.last_mut() {
             *last = stand;
         }
-        Ok(events)
+        events
     }
 
     /// Ends it now: what is left of the period is given back, and what was used is charged.
