@@ -73,6 +73,32 @@ pub struct Item {
 }
 
 impl Item {
+    /// Refuses what means nothing, or has not a price in each of the plan's currencies.
+    fn check(&self, currencies: &BTreeSet<Currency>) -> Result<(), Refusal> {
+        if self.prices.keys().copied().collect::<BTreeSet<_>>() != *currencies || self.included.is_negative() {
+            return Err(Refusal::Terms("all items have prices in the same currencies, and include nothing negative"));
+        }
+        self.prices.values().try_for_each(Pricing::check)?;
+        if matches!(self.charge, Charge::Usage { .. }) {
+            // What is accepted of use must never be more than can be charged.
+            let most = Quantity::whole(LARGEST_PERIOD)?;
+            let fits = |(currency, pricing): (&Currency, &Pricing)| pricing.money(most, *currency).is_ok();
+            if !self.prices.iter().all(fits) {
+                return Err(Refusal::Terms("the use of a year can be charged at these prices: choose a larger unit"));
+            }
+        }
+        match &self.charge {
+            Charge::Quantity { least, most, .. } if least > most || *most > million() => {
+                return Err(Refusal::Terms("an item has at least `least`, at most `most`, and never over a million"));
+            }
+            Charge::Usage { alerts, .. } if alerts.len() > 10 || alerts.iter().any(|it| *it <= Quantity::ZERO) => {
+                return Err(Refusal::Terms("an item has at most 10 alerts, each above nothing"));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// What so many of it cost beyond what is included, with the steps to it.
     pub fn cost(&self, many: Quantity, currency: Currency) -> Result<(Money, Vec<String>), Refusal> {
         let pricing = self.prices.get(&currency).ok_or(Refusal::Currency(currency))?;
@@ -160,35 +186,7 @@ impl Terms {
         if currencies.is_empty() {
             return Err(Refusal::Terms("all items have a price in one currency at least"));
         }
-        for item in &self.items {
-            if item.prices.keys().copied().collect::<BTreeSet<_>>() != currencies || item.included.is_negative() {
-                return Err(Refusal::Terms(
-                    "all items have prices in the same currencies, and include nothing negative",
-                ));
-            }
-            item.prices.values().try_for_each(Pricing::check)?;
-            if matches!(item.charge, Charge::Usage { .. }) {
-                // What is accepted of use must never be more than can be charged.
-                let most = Quantity::whole(LARGEST_PERIOD)?;
-                let fits = |(currency, pricing): (&Currency, &Pricing)| pricing.money(most, *currency).is_ok();
-                if !item.prices.iter().all(fits) {
-                    return Err(Refusal::Terms(
-                        "the use of a year can be charged at these prices: choose a larger unit",
-                    ));
-                }
-            }
-            match &item.charge {
-                Charge::Quantity { least, most, .. } if least > most || *most > million() => {
-                    return Err(Refusal::Terms(
-                        "an item has at least `least`, at most `most`, and never over a million",
-                    ));
-                }
-                Charge::Usage { alerts, .. } if alerts.len() > 10 || alerts.iter().any(|it| *it <= Quantity::ZERO) => {
-                    return Err(Refusal::Terms("an item has at most 10 alerts, each above nothing"));
-                }
-                _ => {}
-            }
-        }
+        self.items.iter().try_for_each(|item| item.check(&currencies))?;
         for (currency, least) in &self.least_usage {
             if least.currency() != *currency || !currencies.contains(currency) || least.is_negative() {
                 return Err(Refusal::Terms("the least for use is an amount of its currency, which the items have too"));
