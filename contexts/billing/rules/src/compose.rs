@@ -143,17 +143,19 @@ pub fn usage(
     counted: &Counted,
     currency: Currency,
 ) -> Result<(Vec<Line>, Vec<Settled>), Refusal> {
-    let mut last: BTreeMap<&Key, (&Stand, &Item)> = BTreeMap::new();
+    let mut last: BTreeMap<&Key, &Stand> = BTreeMap::new();
     for stand in stands {
-        last.extend(stand.terms.metered().map(|(item, meter, _)| (meter, (stand, item))));
+        last.extend(stand.terms.metered().map(|(_, meter, _)| (meter, stand)));
     }
     let (mut lines, mut settled) = (Vec::new(), Vec::new());
-    let in_order = |(stand, item): &(&Stand, &Item)| {
-        stand.terms.items.iter().position(|it| it.key == item.key).unwrap_or_default()
-    };
-    let mut metered: Vec<(&Stand, &Item)> = last.into_values().collect();
-    metered.sort_by_key(in_order);
-    for (stand, item) in metered {
+    // All items of that plan that go by the meter, in the order of the plan.
+    let mut metered: Vec<(usize, &Stand, &Item)> = Vec::new();
+    for (meter, stand) in last {
+        let items = stand.terms.metered().enumerate().filter(|(_, (_, of, _))| *of == meter);
+        metered.extend(items.map(|(place, (item, ..))| (place, stand, item)));
+    }
+    metered.sort_by_key(|(place, ..)| *place);
+    for (_, stand, item) in metered {
         let value = value(item, counted)?;
         let (amount, steps) = item.cost(value, currency)?;
         if value > Quantity::ZERO {

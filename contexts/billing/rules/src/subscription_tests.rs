@@ -180,6 +180,19 @@ fn a_plan_that_has_become_impossible_does_not_hold_up_the_period() {
 }
 
 #[test]
+fn two_items_may_go_by_one_meter() {
+    let (mut it, _) = started(None, "2026-03-01T00:00:00Z");
+    let mut both = offer(2, "12", None);
+    let peak = json!({ "key": "peak", "name": "Largest call", "prices": { "EUR": { "model": "per_unit", "unit": "0.01" } },
+        "charge": { "for": "usage", "meter": "api_calls", "aggregation": "max" } });
+    both.terms.items.push(serde_json::from_value(peak).unwrap());
+    it.change(&Change { offer: Some(both), ..Change::default() }, at("2026-03-02T00:00:00Z")).unwrap();
+    let events = it.pass(it.period().end, &counted(200_000), &Counted::new(), id(11)).unwrap();
+    let used = told(&requested(&events)[0]).into_iter().filter(|(kind, _)| *kind == LineKind::Usage);
+    assert_eq!(used.map(|(_, amount)| amount).collect::<Vec<_>>(), ["40.00", "2000.00"]);
+}
+
+#[test]
 fn prices_at_which_use_could_not_be_charged_are_not_sold() {
     let mut terms = terms("12", None);
     let dear = |unit: &str| crate::price::Pricing::PerUnit { unit: unit.parse().unwrap() };
