@@ -8,6 +8,7 @@ pub mod cx;
 pub mod entropy;
 pub mod event;
 pub mod id;
+pub mod notice;
 pub mod problem;
 pub mod text;
 pub mod time;
