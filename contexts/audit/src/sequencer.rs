@@ -3,7 +3,7 @@
 //! after it. One that stops anywhere leaves a log that the next one continues.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -103,7 +103,7 @@ impl Sequencer {
         for (scope, outcome) in ended {
             let Err(problem) = outcome else { continue };
             tracing::warn!(%scope, code = problem.code(), "the audit log of a scope has to wait");
-            self.log.advance(&own_place(scope), common.max(1)).await?;
+            self.log.advance(&own_place(scope), common).await?;
             self.behind.insert(scope, Behind { position: common, failures: 1, again: Instant::now() + AGAIN });
         }
         if last > common {
@@ -198,6 +198,9 @@ impl Sequencer {
     /// Appends what events tell, each once, however often they come.
     async fn append(&self, cx: &Cx, mut events: Vec<(u64, Record<'_>)>) -> Result<(), Problem> {
         let mut attempts = 0;
+        // Of those in one bundle the store would not tell.
+        let mut once = HashSet::with_capacity(events.len());
+        events.retain(|(_, record)| once.insert(record.id.clone()));
         while !events.is_empty() {
             let head = match self.known(cx.scope()) {
                 Some(head) => head,
