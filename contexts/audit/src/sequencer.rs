@@ -3,7 +3,7 @@
 //! after it. One that stops anywhere leaves a log that the next one continues.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -195,12 +195,9 @@ impl Sequencer {
         }
     }
 
-    /// Appends what events tell, each once, however often they come.
+    /// Appends what events tell, each once: the log tells an event once, and what a bundle reached is never appended again.
     async fn append(&self, cx: &Cx, mut events: Vec<(u64, Record<'_>)>) -> Result<(), Problem> {
         let mut attempts = 0;
-        // Of those in one bundle the store would not tell.
-        let mut once = HashSet::with_capacity(events.len());
-        events.retain(|(_, record)| once.insert(record.id.clone()));
         while !events.is_empty() {
             let head = match self.known(cx.scope()) {
                 Some(head) => head,
@@ -217,9 +214,6 @@ impl Sequencer {
                 Err(problem) if problem.kind() == ProblemKind::Conflict && attempts < ATTEMPTS => {
                     attempts += 1;
                     self.forget(cx.scope());
-                    if problem.code() == "already_taken" {
-                        self.leave_out_known(cx, &mut events, taken).await?;
-                    }
                 }
                 Err(problem) => {
                     self.forget(cx.scope());
@@ -247,18 +241,6 @@ impl Sequencer {
             heads.clear();
         }
         heads.insert(cx.scope(), Head { edge, reached, tail });
-        Ok(())
-    }
-
-    /// The same events at other positions: their entries are there.
-    async fn leave_out_known(&self, cx: &Cx, events: &mut Vec<(u64, Record<'_>)>, taken: usize) -> Result<(), Problem> {
-        let mut known = Vec::new();
-        for (position, record) in events.iter().take(taken) {
-            if self.logs.find(cx, &record.id).await?.is_some() {
-                known.push(*position);
-            }
-        }
-        events.retain(|(position, _)| !known.contains(position));
         Ok(())
     }
 
