@@ -24,7 +24,8 @@ const OF: (usize, usize) = (1_000, 1_000_000);
 /// What this process has used of processors, in seconds.
 fn used() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let ticks: f64 = stat.rsplit(')').next().unwrap().split(' ').skip(12).take(2).map(|it| it.parse::<f64>().unwrap()).sum();
+    let ticks: f64 =
+        stat.rsplit(')').next().unwrap().split(' ').skip(12).take(2).map(|it| it.parse::<f64>().unwrap()).sum();
     ticks / 100.0
 }
 
@@ -89,4 +90,13 @@ async fn lag(file: &Path, rate: usize, tenants: u128) {
 #[tokio::main]
 async fn main() {
     let mut arguments = std::env::args().skip(1);
-    let count: usize = arguments.next().unwrap().parse().unwrap()
+    let count: usize = arguments.next().unwrap().parse().unwrap();
+    let folder = arguments.next().unwrap();
+    let folder = tempfile::tempdir_in(folder).unwrap();
+    for tenants in [1, 100] {
+        appends(&folder.path().join(format!("append-{tenants}.sqlite")), count, tenants).await;
+    }
+    for (rate, tenants) in [(500, 100), (5_000, 1), (5_000, 100), (20_000, 100)] {
+        lag(&folder.path().join(format!("lag-{rate}-{tenants}.sqlite")), rate, tenants).await;
+    }
+}
