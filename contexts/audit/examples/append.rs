@@ -34,12 +34,14 @@ fn ground(file: &Path) -> (Arc<Ground>, Arc<SqliteEngine>) {
     (Arc::new(Ground::on(Arc::clone(&engine) as _, Arc::clone(&engine) as _)), engine)
 }
 
-async fn appends(file: &Path, count: usize, tenants: u128) {
+async fn appends(file: &Path, count: usize, (tenants, things): (u128, usize)) {
     let (it, log) = ground(file);
     let numbers: Vec<usize> = (0..count).collect();
     for some in numbers.chunks(1_000) {
         let scope = move |number: usize| tenant(1 + number as u128 % tenants);
-        log.append(some.iter().map(|number| event_of(scope(*number), *number, OF)).collect()).await.unwrap();
+        log.append(some.iter().map(|number| event_of(scope(*number), *number, (OF.0, things))).collect())
+            .await
+            .unwrap();
     }
     let (mut sequencer, begun, before) = (it.sequencer(), Instant::now(), used());
     while sequencer.turn().await.unwrap() > 0 {}
@@ -47,7 +49,7 @@ async fn appends(file: &Path, count: usize, tenants: u128) {
     let cpu = (used() - before) * 1e6 / count as f64;
     let size = std::fs::metadata(file).unwrap().len() as f64 / count as f64;
     println!(
-        "{count} events of {tenants} tenants: {each:.0} entries a second, {cpu:.0} us of CPU each; {size:.0} bytes each on the disk, the event's too"
+        "{count} events of {things} things of {tenants} tenants: {each:.0} entries a second, {cpu:.0} us of CPU each; {size:.0} bytes each on the disk, the event's too"
     );
 }
 
@@ -93,8 +95,10 @@ async fn main() {
     let count: usize = arguments.next().unwrap().parse().unwrap();
     let folder = arguments.next().unwrap();
     let folder = tempfile::tempdir_in(folder).unwrap();
-    for tenants in [1, 100] {
-        appends(&folder.path().join(format!("append-{tenants}.sqlite")), count, tenants).await;
+    for (tenants, things) in [(1, 100), (100, 100), (1, OF.1), (100, OF.1)] {
+        let file = folder.path().join(format!("append-{tenants}-{things}.sqlite"));
+        appends(&file, count, (tenants, things)).await;
+        std::fs::remove_file(&file).unwrap();
     }
     for (rate, tenants) in [(500, 100), (5_000, 1), (5_000, 100), (20_000, 100)] {
         lag(&folder.path().join(format!("lag-{rate}-{tenants}.sqlite")), rate, tenants).await;

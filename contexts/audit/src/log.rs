@@ -228,6 +228,8 @@ impl Logs {
 /// The root over as many hashes of one level as a complete subtree has.
 fn root_of(hashes: impl AsRef<[Hash]>) -> Hash {
     let mut edge = Edge::default();
-    hashes.as_ref().iter().for_each(|hash| edge.append(*hash));
+    for hash in hashes.as_ref() {
+        edge.append(*hash);
+    }
     edge.root()
 }

@@ -182,7 +182,9 @@ impl Sequencer {
             let records = noticed.iter().map(|(notice, times)| (UNTOLD, seen(&cx, what, notice, *times))).collect();
             let Err(problem) = self.attempt(scope, records).await.1 else { continue };
             tracing::warn!(%scope, code = problem.code(), "what was noticed has to wait for the audit log");
-            noticed.into_iter().for_each(|(notice, times)| notices.count(what, notice, times));
+            for (notice, times) in noticed {
+                notices.count(what, notice, times);
+            }
         }
     }
 
@@ -269,20 +271,20 @@ fn own_place(scope: Scope) -> String {
 fn by_scope(logged: &[Logged]) -> BTreeMap<Scope, Vec<(u64, Record<'_>)>> {
     let mut lanes: BTreeMap<Scope, Vec<(u64, Record<'_>)>> = BTreeMap::new();
     for event in logged {
-        match Record::of(&event.envelope) {
-            Some((scope, record)) => lanes.entry(scope).or_default().push((event.position, record)),
-            None => tracing::error!(position = event.position, "what stands in the log is no event: it is not audited"),
+        if let Some((scope, record)) = Record::of(&event.envelope) {
+            lanes.entry(scope).or_default().push((event.position, record));
+        } else {
+            tracing::error!(position = event.position, "what stands in the log is no event: it is not audited");
         }
     }
     lanes
 }
 
+/// The position that a bundle reaches, and what is in it.
+type Next<'a> = (u64, Vec<(Record<'a>, Entry)>);
+
 /// As many of the first events as one bundle takes, salted, and the position that it reaches.
-fn next_bundle<'a>(
-    cx: &Cx,
-    events: &[(u64, Record<'a>)],
-    mut reached: u64,
-) -> Result<Option<(u64, Vec<(Record<'a>, Entry)>)>, Problem> {
+fn next_bundle<'a>(cx: &Cx, events: &[(u64, Record<'a>)], mut reached: u64) -> Result<Option<Next<'a>>, Problem> {
     let (mut new, mut bytes) = (Vec::new(), 0);
     for (position, record) in events.iter().take(MOST) {
         let text = to_raw_value(record).map_err(Problem::internal)?;

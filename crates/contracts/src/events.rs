@@ -2,7 +2,7 @@
 
 use kernel::EventDecl;
 
-use crate::{analytics, domains, entitlements, identity, lifecycle, notifications, oauth, tenants, users};
+use crate::{analytics, audit, domains, entitlements, identity, lifecycle, notifications, oauth, tenants, users};
 
 /// All of them, by context and name.
 pub const ALL: &[EventDecl] = &[
@@ -10,6 +10,8 @@ pub const ALL: &[EventDecl] = &[
     EventDecl::of::<analytics::DashboardViewed>(),
     EventDecl::of::<analytics::ReportGenerated>(),
     EventDecl::of::<analytics::UserActivityRecorded>(),
+    EventDecl::of::<audit::WitnessAdded>(),
+    EventDecl::of::<audit::WitnessRemoved>(),
     EventDecl::of::<domains::DomainFailed>(),
     EventDecl::of::<domains::DomainVerified>(),
     EventDecl::of::<entitlements::EntitlementsGranted>(),
