@@ -13,6 +13,7 @@ mod mail;
 mod parts;
 mod platform;
 mod serve;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -45,6 +46,7 @@ enum Command {
     Call(call::Call),
     Backup(backup::Backup),
     Restore(backup::Restore),
+    Audit(verify::Audit),
     /// Prints the OpenAPI document
     Openapi,
     /// Prints what the program knows of itself; schemas and reference pages are made from it
@@ -91,6 +93,7 @@ impl App {
                     }
                     Command::Backup(asked) => backup::take(&config, &asked),
                     Command::Restore(asked) => backup::restore(&config, &asked),
+                    Command::Audit(asked) => verify::run(&asked),
                     Command::Call(asked) => call::run(&config, &asked),
                     Command::Openapi => serve::print(config, describe::openapi),
                     Command::Describe => serve::print(config, describe::all),

@@ -78,6 +78,9 @@ const CLIENTS: &[(&str, &str, &str)] = &[
     ("FREEHOLD_TEST_WEBHOOKS_CLIENT", "webhooks", "verify.mjs"),
 ];
 
+/// The same in Go: built from its folder in `e2e`.
+const GO_CLIENTS: &[(&str, &str)] = &[("FREEHOLD_TEST_TLOG_CLIENT", "tlog")];
+
 /// Installs the clients that the tests drive; the second part says which cannot be, and why.
 pub(crate) fn install_clients() -> (Vec<(&'static str, PathBuf)>, Vec<String>) {
     let (mut clients, mut missing) = (Vec::new(), Vec::new());
@@ -87,7 +90,22 @@ pub(crate) fn install_clients() -> (Vec<(&'static str, PathBuf)>, Vec<String>) {
             Err(error) => missing.push(format!("{error:#}")),
         }
     }
+    for (variable, name) in GO_CLIENTS {
+        match go_client(name) {
+            Ok(folder) => clients.push((*variable, folder)),
+            Err(error) => missing.push(format!("{error:#}")),
+        }
+    }
     (clients, missing)
+}
+
+fn go_client(name: &str) -> Result<PathBuf> {
+    let folder = places::cache()?.join(format!("{name}-client"));
+    let mut command = Command::new("go");
+    command.args(["build", "-mod=readonly", "-o"]).arg(folder.join("client")).arg(".");
+    let built = command.current_dir(places::root().join("e2e").join(name)).status();
+    ensure!(built.context("cannot run go")?.success(), "go did not build the client of e2e/{name}");
+    Ok(folder)
 }
 
 fn client(name: &str, script: &str) -> Result<PathBuf> {

@@ -3,7 +3,7 @@
 //! continuation only, whoever writes it and wherever they stop; all else (tiles, checkpoints) follows from the bundles.
 
 use data_encoding::{BASE64, HEXLOWER};
-use kernel::{Aggregate, Claim, ScopeKind, Term};
+use kernel::{Aggregate, ScopeKind, Term};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::value::RawValue;
 use tlog::{Edge, Hash};
@@ -89,31 +89,23 @@ pub(crate) struct Bundle {
     pub(crate) entries: Vec<Entry>,
     /// What it is found by: known to whoever makes it, and not stored in the body a second time.
     #[serde(skip)]
-    found_by: FoundBy,
-}
-
-/// Ids, and terms as (index, value).
-#[derive(Debug, Clone, Default)]
-struct FoundBy {
-    ids: Vec<String>,
     terms: Vec<(&'static str, String)>,
 }
 
 impl Bundle {
     /// What follows on an edge, with the edge after it.
     pub(crate) fn after(mut edge: Edge, reached: u64, new: Vec<(Record<'_>, Entry)>) -> (Self, Edge) {
-        let (first, mut entries, mut found_by) = (edge.size(), Vec::with_capacity(new.len()), FoundBy::default());
+        let (first, mut entries, mut terms) = (edge.size(), Vec::with_capacity(new.len()), Vec::new());
         for (record, entry) in new {
             edge.append(entry.leaf());
             entries.push(entry);
-            found_by.ids.push(record.id.into_owned());
             for (index, value) in [("actor", record.actor), ("action", record.action), ("resource", record.resource)] {
-                found_by.terms.push((index, value.into_owned()));
+                terms.push((index, value.into_owned()));
             }
         }
-        found_by.terms.sort();
-        found_by.terms.dedup();
-        (Self { first, reached, edge: Hashes(edge.roots().to_vec()), entries, found_by }, edge)
+        terms.sort();
+        terms.dedup();
+        (Self { first, reached, edge: Hashes(edge.roots().to_vec()), entries, terms }, edge)
     }
 
     /// The index after its last entry.
@@ -137,13 +129,8 @@ impl Aggregate for Bundle {
         padded(self.first)
     }
 
-    /// The same act makes no second entry.
-    fn claims(&self) -> Vec<Claim> {
-        self.found_by.ids.iter().map(|id| Claim::new("entry", id)).collect()
-    }
-
     fn terms(&self) -> Vec<Term> {
-        let terms = self.found_by.terms.iter().map(|(index, value)| Term::new(index, value));
+        let terms = self.terms.iter().map(|(index, value)| Term::new(index, value));
         std::iter::once(Term::new(ALL, "")).chain(terms).collect()
     }
 }

@@ -10,7 +10,7 @@ use store::Page;
 use crate::{
     Audit,
     bundle::{ALL, Bundle, Entry, padded},
-    log::Logs,
+    log::{EntryId, Logs},
     operator::LogName,
     permissions::READ,
 };
@@ -21,7 +21,7 @@ const LOOKED_THROUGH: usize = 20;
 /// An entry of the audit log.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct EntryView {
-    /// Its id: that of the event, where one tells of it.
+    /// Its id: its place, and the id of its record, which is that of the event where one tells of it.
     pub(crate) id: String,
     /// Its place in the log.
     index: u64,
@@ -48,7 +48,7 @@ impl EntryView {
     fn of(index: u64, entry: &Entry) -> Result<Self, Problem> {
         let record = entry.read().map_err(Problem::internal)?;
         Ok(Self {
-            id: record.id.into_owned(),
+            id: EntryId { index, record: record.id.into_owned() }.to_string(),
             index,
             time: record.time,
             actor: record.actor.into_owned(),
@@ -154,10 +154,9 @@ impl Logs {
 
     /// An entry with all that is needed to verify it without trusting whoever gives it.
     pub(crate) async fn prove(&self, cx: &Cx, id: &str) -> Result<Proven, Problem> {
-        if id.len() > 200 {
-            return Err(Problem::not_found("entry"));
-        }
-        let (index, entry) = self.find(cx, id).await?.ok_or_else(|| Problem::not_found("entry"))?;
+        let missing = || Problem::not_found("entry");
+        let id = EntryId::parse(id).ok_or_else(missing)?;
+        let (index, entry) = self.find(cx, &id).await?.ok_or_else(missing)?;
         let edge = self.edge(cx).await?;
         let spans = tlog::inclusion(index, edge.size()).ok_or_else(|| Problem::internal("an entry beyond the end"))?;
         let proof = self.hashes(cx, spans, edge.size()).await?;
@@ -295,7 +294,7 @@ impl Handle<ListEntriesOf> for Audit {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProveEntry {
-    /// Which, as listed; the id of an event is the id of its entry.
+    /// Which, as listed.
     entry: String,
 }
 

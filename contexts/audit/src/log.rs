@@ -1,8 +1,10 @@
 //! The log of one scope, as stored: where it ends, its entries, the hashes of its tree, proofs and checkpoints.
 
+use std::fmt;
+
 use data_encoding::HEXLOWER;
 use futures::future::BoxFuture;
-use kernel::{Claim, Cx, Problem, ProblemKind, Scope};
+use kernel::{Cx, Problem, ProblemKind, Scope};
 use store::{Page, Store};
 use tlog::{Algorithm, Checkpoint, Edge, Hash, Note, Signer, Span, Subtree, TILE, Tile, Verifier};
 
@@ -20,6 +22,28 @@ pub(crate) struct Head {
     pub(crate) reached: u64,
     /// The leaves after the last full tile.
     pub(crate) tail: Vec<Hash>,
+}
+
+/// What names an entry: where it is, and the id of its record, so that the index of one log names nothing in another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EntryId {
+    pub(crate) index: u64,
+    pub(crate) record: String,
+}
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.index, self.record)
+    }
+}
+
+impl EntryId {
+    /// From what it is written as.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (index, record) = text.split_once('-').filter(|_| text.len() <= 100)?;
+        let it = Self { index: index.parse().ok().filter(|it| *it < u64::MAX >> 12)?, record: record.to_owned() };
+        (it.to_string() == text).then_some(it)
+    }
 }
 
 /// The logs of all scopes: which one is said by the context of the caller.
@@ -89,12 +113,10 @@ impl Logs {
     }
 
     /// The entry of an id, with its index.
-    pub(crate) async fn find(&self, cx: &Cx, id: &str) -> Result<Option<(u64, Entry)>, Problem> {
-        let claim = Claim::new("entry", id);
-        let Some(bundle) = self.store.at(cx).find::<Bundle>(&claim).await? else { return Ok(None) };
-        let bundle = bundle.into_inner();
-        let is = |entry: &Entry| entry.read().is_ok_and(|record| record.id == id);
-        Ok((bundle.first..).zip(bundle.entries).find(|(_, entry)| is(entry)))
+    pub(crate) async fn find(&self, cx: &Cx, id: &EntryId) -> Result<Option<(u64, Entry)>, Problem> {
+        let found = self.entries(cx, id.index, id.index.saturating_add(1)).await?;
+        let is = |entry: &Entry| entry.read().is_ok_and(|record| record.id == id.record);
+        Ok(found.into_iter().find(|(_, entry)| is(entry)))
     }
 
     /// The hashes of a tile: those that are stored, and those that are not yet, made from what is below.
@@ -206,6 +228,8 @@ impl Logs {
 /// The root over as many hashes of one level as a complete subtree has.
 fn root_of(hashes: impl AsRef<[Hash]>) -> Hash {
     let mut edge = Edge::default();
-    hashes.as_ref().iter().for_each(|hash| edge.append(*hash));
+    for hash in hashes.as_ref() {
+        edge.append(*hash);
+    }
     edge.root()
 }

@@ -109,7 +109,7 @@ impl<'a> Record<'a> {
         Some((scope_of(&it.tenantid)?, record))
     }
 
-    /// An act that no event tells of, as seen in `cx`.
+    /// An act that no event tells of, as seen in the scope of `cx`.
     pub(crate) fn seen(cx: &Cx, actor: String, (action, resource): (String, String), data: &serde_json::Value) -> Self {
         let id = data_encoding::HEXLOWER.encode(&cx.random::<16>());
         Self {

@@ -10,7 +10,10 @@ use std::{
 
 use events::{Log, LogError, Logged, Services, scope_of};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
-use kernel::{Cx, Problem, ProblemKind, Scope};
+use kernel::{
+    Cx, Problem, ProblemKind, Scope,
+    notice::{Notice, Noticed},
+};
 use serde_json::value::to_raw_value;
 use store::Store;
 use tlog::TILE;
@@ -33,6 +36,10 @@ const LOOK: Duration = Duration::from_millis(500);
 const AGAIN: Duration = Duration::from_secs(1);
 /// Of so many logs it is known how they end; of others it is read.
 const KNOWN: usize = 1_000;
+/// The position of what no event tells.
+const UNTOLD: u64 = 0;
+/// For so long refusals are counted before they are written down.
+const WINDOW: Duration = Duration::from_mins(1);
 /// How often an append is tried on what others have written meanwhile.
 const ATTEMPTS: usize = 20;
 
@@ -52,13 +59,14 @@ pub struct Sequencer {
     heads: Mutex<HashMap<Scope, Head>>,
     common: Option<u64>,
     behind: BTreeMap<Scope, Behind>,
+    window_ends: Instant,
 }
 
 impl Sequencer {
     /// A sequencer of what the log tells, woken by `appended`.
     pub fn new(store: Store, log: Arc<dyn Log>, services: Services, appended: Arc<Notify>) -> Self {
-        let (heads, behind) = (Mutex::default(), BTreeMap::new());
-        Self { logs: Logs { store }, log, services, appended, heads, common: None, behind }
+        let (heads, behind, window_ends) = (Mutex::default(), BTreeMap::new(), Instant::now() + WINDOW);
+        Self { logs: Logs { store }, log, services, appended, heads, common: None, behind, window_ends }
     }
 
     /// Appends for ever; drop the future to stop.
@@ -89,19 +97,20 @@ impl Sequencer {
         let appends: Vec<BoxFuture<'_, _>> = lanes
             .into_iter()
             .filter(|(scope, _)| !self.behind.contains_key(scope))
-            .map(|(scope, events)| self.attempt(scope, events, common).boxed())
+            .map(|(scope, events)| self.attempt(scope, events).boxed())
             .collect();
         let ended: Vec<_> = stream::iter(appends).buffer_unordered(LANES).collect().await;
         for (scope, outcome) in ended {
             let Err(problem) = outcome else { continue };
             tracing::warn!(%scope, code = problem.code(), "the audit log of a scope has to wait");
-            self.log.advance(&own_place(scope), common.max(1)).await?;
+            self.log.advance(&own_place(scope), common).await?;
             self.behind.insert(scope, Behind { position: common, failures: 1, again: Instant::now() + AGAIN });
         }
         if last > common {
             self.log.advance(READER, last).await?;
         }
         self.common = Some(last);
+        self.write_down_notices().await;
         Ok(logged.len() + self.catch_up(last).await?)
     }
 
@@ -132,7 +141,7 @@ impl Sequencer {
             let all = logged.len() < MOST;
             let events: Vec<_> = by_scope(&logged).remove(&scope).unwrap_or_default();
             let position = logged.last().map_or(common, |last| last.position);
-            match self.attempt(scope, events, after).await.1 {
+            match self.attempt(scope, events).await.1 {
                 Ok(()) if all && position <= common.max(after) => {
                     self.log.dismiss(&own_place(scope)).await?;
                     self.behind.remove(&scope);
@@ -153,7 +162,33 @@ impl Sequencer {
         Ok(count)
     }
 
-    async fn attempt(&self, scope: Scope, events: Vec<(u64, Record<'_>)>, _: u64) -> (Scope, Result<(), Problem>) {
+    /// Looks into tenants at once; refusals as often as they were counted in a window.
+    async fn write_down_notices(&mut self) {
+        self.write_down(Noticed::Entered).await;
+        if Instant::now() >= self.window_ends {
+            self.window_ends = Instant::now() + WINDOW;
+            self.write_down(Noticed::Refused).await;
+        }
+    }
+
+    async fn write_down(&self, what: Noticed) {
+        let notices = Arc::clone(&self.services.ambient().notices);
+        let mut by_scope: BTreeMap<Scope, Vec<(Notice, u64)>> = BTreeMap::new();
+        for (notice, times) in notices.take(what) {
+            by_scope.entry(notice.scope).or_default().push((notice, times));
+        }
+        for (scope, noticed) in by_scope {
+            let cx = self.services.cx(READER, scope);
+            let records = noticed.iter().map(|(notice, times)| (UNTOLD, seen(&cx, what, notice, *times))).collect();
+            let Err(problem) = self.attempt(scope, records).await.1 else { continue };
+            tracing::warn!(%scope, code = problem.code(), "what was noticed has to wait for the audit log");
+            for (notice, times) in noticed {
+                notices.count(what, notice, times);
+            }
+        }
+    }
+
+    async fn attempt(&self, scope: Scope, events: Vec<(u64, Record<'_>)>) -> (Scope, Result<(), Problem>) {
         let cx = self.services.cx(READER, scope);
         match self.append(&cx, events).await {
             // The scope was erased: nobody will ever ask for its log again.
@@ -162,7 +197,7 @@ impl Sequencer {
         }
     }
 
-    /// Appends what events tell, each once, however often they come.
+    /// Appends what events tell, each once: the log tells an event once, and what a bundle reached is never appended again.
     async fn append(&self, cx: &Cx, mut events: Vec<(u64, Record<'_>)>) -> Result<(), Problem> {
         let mut attempts = 0;
         while !events.is_empty() {
@@ -170,8 +205,8 @@ impl Sequencer {
                 Some(head) => head,
                 None => self.logs.head(cx).await?,
             };
-            events.retain(|(position, _)| *position > head.reached);
-            let Some((reached, new)) = next_bundle(cx, &events)? else { return Ok(()) };
+            events.retain(|(position, _)| *position == UNTOLD || *position > head.reached);
+            let Some((reached, new)) = next_bundle(cx, &events, head.reached)? else { return Ok(()) };
             let taken = new.len();
             match self.write(cx, head, reached, new).await {
                 Ok(()) => {
@@ -181,9 +216,6 @@ impl Sequencer {
                 Err(problem) if problem.kind() == ProblemKind::Conflict && attempts < ATTEMPTS => {
                     attempts += 1;
                     self.forget(cx.scope());
-                    if problem.code() == "already_taken" {
-                        self.leave_out_known(cx, &mut events, taken).await?;
-                    }
                 }
                 Err(problem) => {
                     self.forget(cx.scope());
@@ -214,18 +246,6 @@ impl Sequencer {
         Ok(())
     }
 
-    /// The same events at other positions: their entries are there.
-    async fn leave_out_known(&self, cx: &Cx, events: &mut Vec<(u64, Record<'_>)>, taken: usize) -> Result<(), Problem> {
-        let mut known = Vec::new();
-        for (position, record) in events.iter().take(taken) {
-            if self.logs.find(cx, &record.id).await?.is_some() {
-                known.push(*position);
-            }
-        }
-        events.retain(|(position, _)| !known.contains(position));
-        Ok(())
-    }
-
     fn known(&self, scope: Scope) -> Option<Head> {
         self.heads.lock().unwrap_or_else(PoisonError::into_inner).get(&scope).cloned()
     }
@@ -235,6 +255,15 @@ impl Sequencer {
     }
 }
 
+/// The record of what was noticed.
+fn seen(cx: &Cx, what: Noticed, notice: &Notice, times: u64) -> Record<'static> {
+    let (action, resource) = match what {
+        Noticed::Refused => ("audit.refused".to_owned(), format!("permission/{}", notice.about)),
+        Noticed::Entered => (notice.about.clone(), format!("scope/{}", notice.scope)),
+    };
+    Record::seen(cx, notice.actor.clone(), (action, resource), &serde_json::json!({ "times": times }))
+}
+
 fn own_place(scope: Scope) -> String {
     format!("{READER}@{scope}")
 }
@@ -242,24 +271,28 @@ fn own_place(scope: Scope) -> String {
 fn by_scope(logged: &[Logged]) -> BTreeMap<Scope, Vec<(u64, Record<'_>)>> {
     let mut lanes: BTreeMap<Scope, Vec<(u64, Record<'_>)>> = BTreeMap::new();
     for event in logged {
-        match Record::of(&event.envelope) {
-            Some((scope, record)) => lanes.entry(scope).or_default().push((event.position, record)),
-            None => tracing::error!(position = event.position, "what stands in the log is no event: it is not audited"),
+        if let Some((scope, record)) = Record::of(&event.envelope) {
+            lanes.entry(scope).or_default().push((event.position, record));
+        } else {
+            tracing::error!(position = event.position, "what stands in the log is no event: it is not audited");
         }
     }
     lanes
 }
 
+/// The position that a bundle reaches, and what is in it.
+type Next<'a> = (u64, Vec<(Record<'a>, Entry)>);
+
 /// As many of the first events as one bundle takes, salted, and the position that it reaches.
-fn next_bundle<'a>(cx: &Cx, events: &[(u64, Record<'a>)]) -> Result<Option<(u64, Vec<(Record<'a>, Entry)>)>, Problem> {
-    let (mut new, mut bytes, mut reached) = (Vec::new(), 0, 0);
+fn next_bundle<'a>(cx: &Cx, events: &[(u64, Record<'a>)], mut reached: u64) -> Result<Option<Next<'a>>, Problem> {
+    let (mut new, mut bytes) = (Vec::new(), 0);
     for (position, record) in events.iter().take(MOST) {
         let text = to_raw_value(record).map_err(Problem::internal)?;
         bytes += text.get().len();
         if bytes > MOST_BYTES && !new.is_empty() {
             break;
         }
-        reached = *position;
+        reached = reached.max(*position);
         new.push((record.clone(), Entry { salt: cx.random(), record: text }));
     }
     Ok((!new.is_empty()).then_some((reached, new)))

@@ -108,7 +108,7 @@ fn first_line(file: &mut impl BufRead, known: &Known, report: &mut Report) -> st
     (report.origin, report.size, report.key) = (checkpoint.origin.clone(), checkpoint.size, key.written());
     let witnessed = first.witnessed.as_deref().and_then(|text| Note::parse(text).ok());
     for witness in &known.witnesses {
-        if !witnessed.as_ref().is_some_and(|note| witness.verify(note).is_ok()) {
+        if witnessed.as_ref().is_none_or(|note| witness.verify(note).is_err()) {
             report.finds(format!("the witness {} has cosigned no checkpoint of this file", witness.name()));
         }
     }

@@ -11,6 +11,7 @@ use crate::{
     authority::{Condition, Grants},
     entropy::Entropy,
     id::{ApiKeyId, ClientId, Id, IdKind, OperatorId, SessionId, TenantId, UserId},
+    notice::{Noticed, Notices},
     problem::{Problem, ProblemKind},
     time::{Clock, TestClocks, Timestamp},
     usecase::{Effect, UseCase},
@@ -150,6 +151,8 @@ pub struct Ambient {
     pub entropy: Arc<dyn Entropy>,
     /// What the test clocks of sandbox tenants show.
     pub test_clocks: Arc<TestClocks>,
+    /// What was noticed in passing, for the audit log.
+    pub notices: Arc<Notices>,
 }
 
 impl Ambient {
@@ -160,7 +163,7 @@ impl Ambient {
 
     /// These, and no test clocks yet.
     pub fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { clock, entropy, test_clocks: Arc::default() }
+        Self { clock, entropy, test_clocks: Arc::default(), notices: Arc::default() }
     }
 }
 
@@ -437,8 +440,9 @@ impl Cx {
         Ok(Granted { cx: self.acting(U::NAME, U::EFFECT), condition, use_case: PhantomData })
     }
 
-    /// The answer to a caller who lacks `permission`: sign in if nobody is, else no.
+    /// The answer to a caller who lacks `permission`: sign in if nobody is, else no. It is counted for the audit log.
     pub fn refusal(&self, permission: &str) -> Problem {
+        self.0.ambient.notices.note(Noticed::Refused, self.scope(), &self.caller(), permission);
         if matches!(self.caller(), Caller::Visitor) {
             Problem::new(ProblemKind::Unauthenticated, "sign_in_required", "this needs a signed-in caller")
                 .hint("sign in, or send an access token or API key in the Authorization header")
@@ -489,6 +493,11 @@ impl<U: UseCase> Granted<U> {
     pub fn within(&self, tenant: TenantId) -> Result<Cx, Problem> {
         if U::SCOPE != ScopeKind::Platform {
             return Err(Problem::internal(format!("{} belongs to one tenant", U::NAME)));
+        }
+        if U::EFFECT == Effect::Tell && matches!(self.caller(), Caller::Operator { .. }) {
+            // What is changed is told by its event; of a look there is none.
+            let notices = &self.cx.0.ambient.notices;
+            notices.note(Noticed::Entered, Scope::Tenant(tenant), &self.caller(), U::NAME);
         }
         Ok(self.cx.with(|inner| inner.scope = Scope::Tenant(tenant)))
     }

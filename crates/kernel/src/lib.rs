@@ -9,6 +9,7 @@ pub mod entropy;
 pub mod event;
 pub mod id;
 pub mod money;
+pub mod notice;
 pub mod problem;
 pub mod text;
 pub mod time;

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use tlog::{Algorithm, Signer};
 
 use crate::site::{Person, until};
 
@@ -40,7 +41,12 @@ async fn things(owner: &Person<'_>) -> BTreeMap<&'static str, String> {
     .await;
     let result = made(&format!("/v1/analytics/reports/{report}/results"), json!({}), "/id").await;
     let client = json!({ "name": "App", "redirect_uris": ["https://app.example/"] });
+    let witness = Signer::new("witness.example", &[7; 32]).unwrap().verifier(Algorithm::Cosignature).written();
     BTreeMap::from([
+        ("entry", first("/v1/audit/entries").await),
+        ("witness", made("/v1/audit/witnesses", json!({ "key": witness }), "/name").await),
+        // The index of a tile is one's own too: that nobody else's is told follows from the scope.
+        ("level", "0".to_owned()),
         ("client", made("/v1/clients", client, "/client_id").await),
         ("role", made("/v1/roles", json!({ "name": "Theirs" }), "/role").await),
         ("user", user),

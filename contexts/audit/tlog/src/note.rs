@@ -46,7 +46,9 @@ impl Algorithm {
 
 fn key_id(name: &str, algorithm: Algorithm, key: &[u8]) -> [u8; 4] {
     let mut context = Context::new(&SHA256);
-    [name.as_bytes(), b"\n", &[algorithm.byte()], key].iter().for_each(|part| context.update(part));
+    for part in [name.as_bytes(), b"\n", &[algorithm.byte()], key] {
+        context.update(part);
+    }
     let mut id = [0; 4];
     id.iter_mut().zip(context.finish().as_ref()).for_each(|(byte, of)| *byte = *of);
     id

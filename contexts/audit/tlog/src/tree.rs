@@ -7,7 +7,9 @@ pub type Hash = [u8; 32];
 
 fn sha256(parts: &[&[u8]]) -> Hash {
     let mut context = Context::new(&SHA256);
-    parts.iter().for_each(|part| context.update(part));
+    for part in parts {
+        context.update(part);
+    }
     let mut hash = Hash::default();
     hash.copy_from_slice(context.finish().as_ref());
     hash
@@ -182,7 +184,9 @@ mod tests {
         fn the_edge_tells_the_root(count in 0_usize..600) {
             let leaves = leaves(count);
             let mut edge = Edge::default();
-            leaves.iter().for_each(|leaf| edge.append(*leaf));
+            for leaf in &leaves {
+                edge.append(*leaf);
+            }
             prop_assert_eq!(edge.root(), naive::root(&leaves));
             prop_assert_eq!(Edge::of(edge.size(), edge.roots().to_vec()), Some(edge));
         }
