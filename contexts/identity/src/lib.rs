@@ -82,6 +82,7 @@ pub fn context(
     let context = access::mount_keys(signing::mount(federation::mount(context, &federation), &signing), &access);
     let context = sign_in::mount_invitations(sign_in::mount(context, &sign_in), &sign_in);
     let context = operators::mount(access::mount(context, &access), &operators);
+    let context = access::mount_product(context, &access);
     let context = operators::mount_pages(sign_in::mount_pages(context, &sign_in), &operators);
     let context = federation::mount_protocol(context, &federation);
     let it = Arc::new(Identity { store, calls, catalogue, settings, accounts, risk, access, signing, federation });

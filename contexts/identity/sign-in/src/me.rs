@@ -5,13 +5,8 @@ use accounts::{
     session::{Session, reauthentication_required},
     user::{Side, User},
 };
-use kernel::{
-    Caller, Granted, Handle, List, Problem, ProblemKind, SessionId, Timestamp, text::EmailAddress, use_case,
-};
-use proofs::{
-    factor::code_refused,
-    secret,
-};
+use kernel::{Caller, Granted, Handle, List, Problem, ProblemKind, SessionId, Timestamp, text::EmailAddress, use_case};
+use proofs::{factor::code_refused, secret};
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};

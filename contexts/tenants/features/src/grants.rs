@@ -2,25 +2,29 @@
 
 use std::collections::BTreeMap;
 
-use contracts::entitlements::{EntitlementView, GrantEntitlements, QuotaView};
+use contracts::entitlements::{EntitlementView, GrantEntitlements};
 use kernel::{
-    Cx, Granted, Handle, Problem, Scope, TenantId, Timestamp,
+    Cx, Granted, Handle, Problem, TenantId, Timestamp,
     text::{DisplayName, Key, Note},
     use_case,
 };
+use register::{permissions as may, tenant::Tenant};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    Tenants,
+    Features,
     entitlements::{Entitlements, Grant, Override, granted_value},
-    permissions as may,
-    quota::ResourceQuota,
-    tenant::Tenant,
 };
 
-impl Tenants {
+impl Features {
+    /// Sets an amount for one tenant, whatever its plan says, and says why.
+    pub async fn override_amount(&self, inside: &Cx, resource: &Key, limit: u64, reason: Note) -> Result<(), Problem> {
+        let over = Override { value: json!(limit), until: None, reason };
+        self.give(inside, |given| given.set(resource, Some(over.clone()), inside.now())).await
+    }
+
     /// Changes what a tenant was given, under the authority for a use case that names the tenant.
     async fn give(
         &self,
@@ -28,13 +32,13 @@ impl Tenants {
         mut rule: impl FnMut(&mut Entitlements) -> Result<Vec<kernel::AnyEvent>, Problem> + Send,
     ) -> Result<(), Problem> {
         let id = Entitlements::ID.to_owned();
-        self.upsert(inside, &id, Entitlements::default, |given: &mut Entitlements| rule(given)).await?;
+        self.register.upsert(inside, &id, Entitlements::default, |given: &mut Entitlements| rule(given)).await?;
         self.flags.forget(inside.scope());
         Ok(())
     }
 }
 
-impl Handle<GrantEntitlements> for Tenants {
+impl Handle<GrantEntitlements> for Features {
     async fn handle(&self, it: GrantEntitlements, cx: Granted<GrantEntitlements>) -> Result<(), Problem> {
         self.store.at(&cx).load::<Tenant>(&it.tenant).await?;
         let grant = Grant { source: it.source, features: it.features };
@@ -61,7 +65,7 @@ pub(crate) struct OverrideFeature {
 
 use_case!(OverrideFeature => EntitlementView, "tenants.overrides.set", Platform, may::OVERRIDE, |it| it.tenant.into());
 
-impl Handle<OverrideFeature> for Tenants {
+impl Handle<OverrideFeature> for Features {
     async fn handle(&self, it: OverrideFeature, cx: Granted<OverrideFeature>) -> Result<EntitlementView, Problem> {
         granted_value("/value", &it.value)?;
         self.store.at(&cx).load::<Tenant>(&it.tenant).await?;
@@ -93,38 +97,11 @@ pub(crate) struct ClearOverride {
 
 use_case!(ClearOverride => (), "tenants.overrides.clear", Platform, may::OVERRIDE, |it| it.tenant.into());
 
-impl Handle<ClearOverride> for Tenants {
+impl Handle<ClearOverride> for Features {
     async fn handle(&self, it: ClearOverride, cx: Granted<ClearOverride>) -> Result<(), Problem> {
         self.store.at(&cx).load::<Tenant>(&it.tenant).await?;
         let inside = cx.within(it.tenant)?;
         self.give(&inside, |given| given.set(&it.feature, None, inside.now())).await
-    }
-}
-
-/// Says how much of a resource a tenant may use: the override of an amount.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct UpdateQuota {
-    /// Which tenant.
-    tenant: TenantId,
-    /// Which resource: `seats`, or another amount that is defined or granted.
-    resource: Key,
-    /// How much from now on; what is in use beyond it stays.
-    #[schemars(range(max = 1_000_000_000_000_i64))]
-    limit: u64,
-}
-
-use_case!(UpdateQuota => QuotaView, "tenants.quotas.update", Platform, may::QUOTA_UPDATE, |it| it.tenant.into());
-
-impl Handle<UpdateQuota> for Tenants {
-    async fn handle(&self, it: UpdateQuota, cx: Granted<UpdateQuota>) -> Result<QuotaView, Problem> {
-        self.store.at(&cx).load::<Tenant>(&it.tenant).await?;
-        let inside = cx.within(it.tenant)?;
-        self.allowance(&inside, &it.resource).await?;
-        let reason: Note = "set by whoever runs this installation".parse().map_err(Problem::internal)?;
-        let over = Override { value: json!(it.limit), until: None, reason };
-        self.give(&inside, |given| given.set(&it.resource, Some(over.clone()), inside.now())).await?;
-        self.quota_view(&inside, &it.resource).await
     }
 }
 
@@ -153,7 +130,7 @@ pub(crate) struct EntitlementsView {
 
 use_case!(ReadEntitlements => EntitlementsView, "tenants.entitlements.read", Platform, may::READ, Tell, |it| it.tenant.into());
 
-impl Handle<ReadEntitlements> for Tenants {
+impl Handle<ReadEntitlements> for Features {
     async fn handle(&self, it: ReadEntitlements, cx: Granted<ReadEntitlements>) -> Result<EntitlementsView, Problem> {
         self.store.at(&cx).load::<Tenant>(&it.tenant).await?;
         let inside = cx.within(it.tenant)?;
@@ -165,25 +142,5 @@ impl Handle<ReadEntitlements> for Tenants {
         let all = set.evaluate_all(Some(""), &nothing);
         let features = all.filter_map(|(key, served)| Some(served.ok()?.view(key.clone()))).collect();
         Ok(EntitlementsView { features, grants })
-    }
-}
-
-impl Tenants {
-    /// What a person who was erased had been named by outside the tenant.
-    pub(crate) async fn forget_owner(&self, user: kernel::UserId, cx: &Cx) -> Result<(), Problem> {
-        let platform = self.at_platform(cx);
-        let tenant = self.store.at(&platform).load::<Tenant>(&cx.tenant()?).await?;
-        if tenant.owner_id() == user {
-            self.store.keys().destroy_person(Scope::Platform, user).await?;
-        }
-        Ok(())
-    }
-
-    pub(crate) async fn quota_view(&self, cx: &Cx, resource: &Key) -> Result<QuotaView, Problem> {
-        let allowance = self.allowance(cx, resource).await?;
-        let known = self.store.at(cx).try_load::<ResourceQuota>(resource).await?;
-        let mut quota = known.map_or_else(|| ResourceQuota::new(resource.clone()), store::Loaded::into_inner);
-        quota.pass(allowance, cx.real_now(), cx.now());
-        Ok(quota.view(allowance))
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    Tenants,
+    Features,
     evaluation::{NoTarget, Served, Why},
 };
 
@@ -133,7 +133,7 @@ fn knows(request: &Request<Bytes>, tag: &str) -> bool {
     tags.any(|it| it == "*" || it.strip_prefix("W/").unwrap_or(it) == tag)
 }
 
-impl Tenants {
+impl Features {
     pub(crate) async fn evaluate_one(&self, request: Request<Bytes>, cx: Cx) -> Result<Response<Body>, Problem> {
         let key = request.uri().path().rsplit('/').next().unwrap_or_default();
         let asked = match Asked::read(request.body(), &cx) {

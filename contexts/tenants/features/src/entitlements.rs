@@ -18,23 +18,23 @@ const LARGEST_VALUE: usize = 2_000;
 /// What an operator said about one feature.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Override {
-    pub(crate) value: Value,
-    pub(crate) until: Option<Timestamp>,
-    pub(crate) reason: Note,
+    pub value: Value,
+    pub until: Option<Timestamp>,
+    pub reason: Note,
 }
 
 /// What a plan or an add-on contains.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Grant {
     pub(crate) source: DisplayName,
-    pub(crate) features: BTreeMap<Key, Value>,
+    pub features: BTreeMap<Key, Value>,
 }
 
 /// All that one tenant was given.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Entitlements {
     pub(crate) overrides: BTreeMap<Key, Override>,
-    pub(crate) grants: BTreeMap<Key, Grant>,
+    pub grants: BTreeMap<Key, Grant>,
 }
 
 fn too_many(what: &'static str) -> Problem {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Tenants,
+    Features,
     feature::{Common, Own, Place},
 };
 
@@ -20,15 +20,15 @@ const KEPT: Duration = Duration::from_hours(400 * 24);
 pub(crate) struct ChangeView {
     /// When.
     #[schemars(with = "String")]
-    pub(crate) at: Timestamp,
+    pub at: Timestamp,
     /// Who.
-    pub(crate) by: String,
+    pub by: String,
     /// What changed: `definition`, or `override` by an operator.
-    pub(crate) what: String,
+    pub what: String,
     /// As it was; null for nothing.
-    pub(crate) from: Value,
+    pub from: Value,
     /// As it is from then on; null for nothing.
-    pub(crate) to: Value,
+    pub to: Value,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ pub(crate) struct ChangeView {
 pub(crate) struct FeatureChange<P: Place> {
     event: String,
     feature: String,
-    pub(crate) view: ChangeView,
+    pub view: ChangeView,
     #[serde(skip)]
     place: PhantomData<fn() -> P>,
 }
@@ -61,9 +61,9 @@ impl<P: Place> Aggregate for FeatureChange<P> {
     }
 }
 
-impl Tenants {
+impl Features {
     /// Writes down what an event tells of a feature.
-    pub(crate) async fn record(&self, envelope: Envelope, cx: Cx) -> Result<(), Problem> {
+    pub async fn record(&self, envelope: Envelope, cx: Cx) -> Result<(), Problem> {
         let (feature, what, from, to) = if let Some(event) = envelope.event::<FeatureEnabled>() {
             let event = event?;
             (event.feature, "definition", event.from, event.to)

@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// By so many characters of how it begins, a name is found.
-pub(crate) const SEARCHED: usize = 20;
+pub const SEARCHED: usize = 20;
 /// The longest trial, in days.
-pub(crate) const LONGEST_TRIAL: u16 = 366;
+pub const LONGEST_TRIAL: u16 = 366;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -33,10 +33,13 @@ struct Suspension {
 
 /// A tenant. Its slug is fixed when it is provisioned: the issuer of its tokens and the origin of its passkeys hang on it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Tenant {
-    pub(crate) id: TenantId,
-    pub(crate) slug: Slug,
-    pub(crate) name: DisplayName,
+pub struct Tenant {
+    /// Which.
+    pub id: TenantId,
+    /// Part of its address; never changed.
+    pub slug: Slug,
+    /// What the company is called.
+    pub name: DisplayName,
     owner: UserId,
     stage: Stage,
     isolation: Isolation,
@@ -52,9 +55,11 @@ pub(crate) struct Tenant {
 
 /// What a tenant begins with.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Beginning {
-    pub(crate) trial_days: u16,
-    pub(crate) isolation: Isolation,
+pub struct Beginning {
+    /// For how many days it is on trial; 0 for not at all.
+    pub trial_days: u16,
+    /// How its data is kept apart.
+    pub isolation: Isolation,
 }
 
 /// What a rule says when all is already as it was asked for.
@@ -63,7 +68,8 @@ fn nothing() -> Vec<AnyEvent> {
 }
 
 impl Tenant {
-    pub(crate) fn provision(
+    /// One that is to be set up.
+    pub fn provision(
         id: TenantId,
         (slug, name): (Slug, DisplayName),
         owner: (UserId, EmailAddress, DisplayName),
@@ -96,15 +102,18 @@ impl Tenant {
         (it, provisioned)
     }
 
-    pub(crate) fn owner_id(&self) -> UserId {
+    /// Who founded it.
+    pub fn owner_id(&self) -> UserId {
         self.owner
     }
 
-    pub(crate) fn isolation(&self) -> Isolation {
+    /// How its data is kept apart.
+    pub fn isolation(&self) -> Isolation {
         self.isolation
     }
 
-    pub(crate) fn status(&self) -> TenantStatus {
+    /// Where it is in its life.
+    pub fn status(&self) -> TenantStatus {
         match self.stage {
             Stage::Erased => TenantStatus::Erased,
             Stage::Provisioning => TenantStatus::Provisioning,
@@ -115,11 +124,13 @@ impl Tenant {
         }
     }
 
-    pub(crate) fn reason(&self) -> Option<&str> {
+    /// Why it is there, where somebody said so.
+    pub fn reason(&self) -> Option<&str> {
         self.archived.as_deref().or(self.suspended.as_ref().map(|it| it.reason.as_str()))
     }
 
-    pub(crate) fn trial_ends(&self) -> Option<Timestamp> {
+    /// When its trial ends, if it is on one.
+    pub fn trial_ends(&self) -> Option<Timestamp> {
         self.trial_ends
     }
 
@@ -139,7 +150,7 @@ impl Tenant {
     }
 
     /// All that it needs is there.
-    pub(crate) fn ready(&mut self, now: Timestamp) -> Vec<AnyEvent> {
+    pub fn ready(&mut self, now: Timestamp) -> Vec<AnyEvent> {
         if self.stage != Stage::Provisioning {
             return nothing();
         }
@@ -150,7 +161,8 @@ impl Tenant {
         TenantActivated { tenant: self.id, trial_ends: self.trial_ends }.events()
     }
 
-    pub(crate) fn suspend(&mut self, reason: &Note, now: Timestamp) -> Result<Vec<AnyEvent>, Problem> {
+    /// Nobody can sign in from now on.
+    pub fn suspend(&mut self, reason: &Note, now: Timestamp) -> Result<Vec<AnyEvent>, Problem> {
         self.standing()?;
         if self.archived.is_some() {
             return Err(Problem::new(ProblemKind::Conflict, "tenants.archived", "this tenant is archived")
@@ -164,7 +176,8 @@ impl Tenant {
         Ok(TenantSuspended { tenant: self.id, reason: reason.to_string() }.events())
     }
 
-    pub(crate) fn resume(&mut self, now: Timestamp) -> Result<Vec<AnyEvent>, Problem> {
+    /// As before it was suspended.
+    pub fn resume(&mut self, now: Timestamp) -> Result<Vec<AnyEvent>, Problem> {
         self.standing()?;
         if self.status() != TenantStatus::Suspended {
             return Err(Problem::new(ProblemKind::Conflict, "tenants.not_suspended", "this tenant is not suspended")
@@ -174,7 +187,8 @@ impl Tenant {
         Ok(TenantResumed { tenant: self.id }.events())
     }
 
-    pub(crate) fn archive(&mut self, reason: &Note, now: Timestamp) -> Result<Vec<AnyEvent>, Problem> {
+    /// Put away: nobody can sign in, and all stays.
+    pub fn archive(&mut self, reason: &Note, now: Timestamp) -> Result<Vec<AnyEvent>, Problem> {
         self.standing()?;
         if self.archived.is_some() {
             return Ok(nothing());
@@ -183,7 +197,8 @@ impl Tenant {
         Ok(TenantArchived { tenant: self.id, reason: reason.to_string() }.events())
     }
 
-    pub(crate) fn restore(&mut self, now: Timestamp) -> Result<Vec<AnyEvent>, Problem> {
+    /// As before it was put away.
+    pub fn restore(&mut self, now: Timestamp) -> Result<Vec<AnyEvent>, Problem> {
         self.standing()?;
         if self.archived.take().is_none() {
             return Err(Problem::new(ProblemKind::Conflict, "tenants.not_archived", "this tenant is not archived")
@@ -194,7 +209,7 @@ impl Tenant {
     }
 
     /// For good: no trial, and no suspension that its end has brought.
-    pub(crate) fn activate(&mut self, now: Timestamp) -> Result<Vec<AnyEvent>, Problem> {
+    pub fn activate(&mut self, now: Timestamp) -> Result<Vec<AnyEvent>, Problem> {
         self.standing()?;
         let waits = self.suspended.as_ref().is_some_and(|it| it.by_trial);
         if self.trial_ends.is_none() && !waits {
@@ -210,7 +225,7 @@ impl Tenant {
     }
 
     /// The trial is over, unless the tenant became active meanwhile.
-    pub(crate) fn end_trial(&mut self, now: Timestamp) -> Vec<AnyEvent> {
+    pub fn end_trial(&mut self, now: Timestamp) -> Vec<AnyEvent> {
         if self.stage != Stage::Ready || self.trial_ends.take().is_none() {
             return nothing();
         }
@@ -224,7 +239,7 @@ impl Tenant {
     }
 
     /// Says no name any more: what is kept is that there was one, and when it went.
-    pub(crate) fn erase(&mut self, now: Timestamp) -> Result<Vec<AnyEvent>, Problem> {
+    pub fn erase(&mut self, now: Timestamp) -> Result<Vec<AnyEvent>, Problem> {
         if self.stage == Stage::Erased {
             self.standing()?;
         }
@@ -235,7 +250,7 @@ impl Tenant {
     }
 
     /// It could not be set up: taken back, and the slug is free again.
-    pub(crate) fn abandon(&mut self, now: Timestamp) -> Result<Vec<AnyEvent>, Problem> {
+    pub fn abandon(&mut self, now: Timestamp) -> Result<Vec<AnyEvent>, Problem> {
         if self.stage != Stage::Provisioning {
             return Ok(nothing());
         }

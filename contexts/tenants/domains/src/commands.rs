@@ -3,14 +3,14 @@
 use async_trait::async_trait;
 use contracts::domains::DomainId;
 use kernel::{Claim, Cx, Granted, Handle, List, Problem, ProblemKind, TenantId, Timestamp, context::Fired, use_case};
+use register::permissions as may;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::{Loaded, Page};
 
 use crate::{
-    Tenants,
+    Domains,
     domain::{Challenge, Domain, DomainName, DomainState},
-    permissions as may,
 };
 
 /// The most domains of one tenant.
@@ -84,12 +84,12 @@ pub(crate) struct AddDomain {
 
 use_case!(AddDomain => DomainView, "tenants.domains.add", Tenant, may::DOMAIN_UPDATE);
 
-impl Handle<AddDomain> for Tenants {
+impl Handle<AddDomain> for Domains {
     async fn handle(&self, it: AddDomain, cx: Granted<AddDomain>) -> Result<DomainView, Problem> {
-        if it.name.within(&self.settings.host) {
+        if it.name.within(&self.host) {
             return Err(Problem::invalid_field("/name", "expected a name outside this installation's own"));
         }
-        let (tenant, platform) = (cx.tenant()?, self.at_platform(&cx));
+        let (tenant, platform) = (cx.tenant()?, self.register.at_platform(&cx));
         if self.domains_of(tenant, &platform).await?.len() >= MOST {
             return Err(Problem::new(ProblemKind::Limited, "tenants.too_many_domains", "a tenant can have 20 domains")
                 .hint("remove one that is not needed any more"));
@@ -108,9 +108,9 @@ pub(crate) struct ListDomains {}
 
 use_case!(ListDomains => List<DomainView>, "tenants.domains.list", Tenant, may::DOMAIN_READ, Tell);
 
-impl Handle<ListDomains> for Tenants {
+impl Handle<ListDomains> for Domains {
     async fn handle(&self, _: ListDomains, cx: Granted<ListDomains>) -> Result<List<DomainView>, Problem> {
-        let all = self.domains_of(cx.tenant()?, &self.at_platform(&cx)).await?;
+        let all = self.domains_of(cx.tenant()?, &self.register.at_platform(&cx)).await?;
         Ok(List { items: all.iter().map(|it| (&**it).into()).collect(), next: None })
     }
 }
@@ -125,9 +125,9 @@ pub(crate) struct VerifyDomain {
 
 use_case!(VerifyDomain => DomainView, "tenants.domains.verify", Tenant, may::DOMAIN_UPDATE);
 
-impl Handle<VerifyDomain> for Tenants {
+impl Handle<VerifyDomain> for Domains {
     async fn handle(&self, it: VerifyDomain, cx: Granted<VerifyDomain>) -> Result<DomainView, Problem> {
-        let platform = self.at_platform(&cx);
+        let platform = self.register.at_platform(&cx);
         let domain = self.own_domain(it.domain, &cx, &platform).await?;
         domain.may_check(cx.real_now())?;
         Ok((&*self.look_at(&domain, &platform).await?).into())
@@ -144,15 +144,15 @@ pub(crate) struct RemoveDomain {
 
 use_case!(RemoveDomain => (), "tenants.domains.remove", Tenant, may::DOMAIN_UPDATE);
 
-impl Handle<RemoveDomain> for Tenants {
+impl Handle<RemoveDomain> for Domains {
     async fn handle(&self, it: RemoveDomain, cx: Granted<RemoveDomain>) -> Result<(), Problem> {
-        let platform = self.at_platform(&cx);
+        let platform = self.register.at_platform(&cx);
         let domain = self.own_domain(it.domain, &cx, &platform).await?;
         self.store.at(&platform).delete(domain, ()).await
     }
 }
 
-impl Tenants {
+impl Domains {
     async fn domains_of(&self, tenant: TenantId, platform: &Cx) -> Result<Vec<Loaded<Domain>>, Problem> {
         let page = Page { limit: MOST, ..Page::default() };
         Ok(self.store.at(platform).list::<Domain>("tenant", &tenant.to_string(), &page).await?.items)
@@ -165,7 +165,7 @@ impl Tenants {
     }
 
     /// The tenant that a host name was proven to belong to.
-    pub(crate) async fn tenant_of_domain(&self, name: &str, platform: &Cx) -> Result<TenantId, Problem> {
+    pub async fn tenant_of_domain(&self, name: &str, platform: &Cx) -> Result<TenantId, Problem> {
         let name: DomainName = name.parse().map_err(|_| Problem::not_found("tenant"))?;
         let found = self.store.at(platform).find::<Domain>(&Claim::new("name", name.as_str())).await?;
         found.map(|domain| domain.tenant).ok_or_else(|| Problem::not_found("tenant"))
@@ -199,8 +199,22 @@ impl Tenants {
             Some(_) | None => Ok(()),
         }
     }
+
+    /// Removes all that a tenant has.
+    pub async fn forget(&self, tenant: TenantId, cx: &Cx) -> Result<(), Problem> {
+        let store = self.store.at(cx);
+        loop {
+            let listed = store.list::<Domain>("tenant", &tenant.to_string(), &Page::default()).await?;
+            if listed.items.is_empty() {
+                return Ok(());
+            }
+            for domain in listed.items {
+                store.delete(domain, ()).await?;
+            }
+        }
+    }
 }
 
 #[cfg(test)]
-#[path = "domains_tests.rs"]
+#[path = "commands_tests.rs"]
 mod tests;

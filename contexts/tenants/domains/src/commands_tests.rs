@@ -9,14 +9,13 @@ use std::{
 use async_trait::async_trait;
 use events::Services;
 use kernel::{
-    Catalogue, Clock, Cx, Id, Problem, Scope, TenantId, Timestamp, cx::Ambient, entropy::SystemEntropy,
-    time::ManualClock,
+    Catalogue, Clock, Cx, Id, Scope, TenantId, Timestamp, cx::Ambient, entropy::SystemEntropy, time::ManualClock,
 };
 use keys::{Keyring, Keys, model::ModelKeys};
+use register::Register;
 use store::{Store, model::ModelEngine};
 
 use super::*;
-use crate::{PERMISSIONS, Ports, Remains, Settings};
 
 /// The proofs that are to be seen.
 #[derive(Default)]
@@ -29,23 +28,11 @@ impl Control for Seen {
     }
 }
 
-struct Nothing;
-
-#[async_trait]
-impl Remains for Nothing {
-    fn parts(&self) -> &[&'static str] {
-        &[]
-    }
-    async fn erase(&self, _: &str, _: Scope) -> Result<(), Problem> {
-        Ok(())
-    }
-}
-
 fn tenant(number: u128) -> TenantId {
     Id::from_uuid(uuid::Uuid::from_u128(number))
 }
 
-async fn claimed(it: &Tenants, by: TenantId, platform: &Cx) -> Domain {
+async fn claimed(it: &Domains, by: TenantId, platform: &Cx) -> Domain {
     let secrets = ["token".to_owned(), format!("proof of {by}")];
     let domain = Domain::new(platform.new_id(), by, &"shop.example".parse().unwrap(), secrets, platform.real_now());
     it.store.at(platform).create(domain, ()).await.unwrap().into_inner()
@@ -59,13 +46,10 @@ async fn a_domain_goes_to_whoever_shows_it_now() {
     let keyring = Keyring::open(&folder.path().join("keyring"), &*ambient.entropy).unwrap();
     let keys = Keys::new(keyring, Arc::new(ModelKeys::default()), Arc::clone(&ambient.entropy));
     let store = Store::new(Arc::new(ModelEngine::default()), keys);
-    let services = Services::new(Arc::new(Catalogue::new(PERMISSIONS.iter().copied())), ambient);
+    let services = Services::new(Arc::new(Catalogue::new(register::permissions::ALL.iter().copied())), ambient);
     let seen = Arc::new(Seen::default());
-    let homes = Arc::new(crate::OnePlace);
-    let ports = Ports { remains: Arc::new(Nothing), control: Arc::clone(&seen) as _, homes };
-    let (scheme, host, isolation) = ("http".to_owned(), "localhost".to_owned(), contracts::tenants::Isolation::Pooled);
-    let settings = Settings { scheme, host, port: None, trial_days: 0, isolation };
-    let it = Tenants::new(store, services.clone(), ports, settings);
+    let register = Register::new(store.clone(), services.clone());
+    let it = Domains::new(store, register, Arc::clone(&seen) as _, "localhost".to_owned());
     let platform = services.cx("tenants", Scope::Platform);
     let leads_to = async || it.tenant_of_domain("shop.example", &platform).await.ok();
 

@@ -18,16 +18,16 @@ const MOST_RULES: usize = 30;
 /// How much of a resource there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Allowance {
+pub struct Allowance {
     /// How much, where no plan and no operator says otherwise.
     #[schemars(range(max = 1_000_000_000_000_i64))]
-    pub(crate) limit: u64,
+    pub limit: u64,
     /// Whether more can be used; warnings are told then, and nothing is refused.
     #[serde(default)]
-    pub(crate) soft: bool,
+    pub soft: bool,
     /// The period after which counting begins anew; nothing for what is held until it is released.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) per: Option<Period>,
+    pub per: Option<Period>,
 }
 
 /// Named values, and rules that choose among them.
@@ -35,7 +35,7 @@ pub(crate) struct Allowance {
 pub(crate) struct Choice {
     pub(crate) variants: BTreeMap<Key, Value>,
     /// Served where no rule says otherwise, to `percentage` of a hundred.
-    pub(crate) default: Key,
+    pub default: Key,
     /// Served to all others, and to all while it is off.
     pub(crate) off: Key,
     pub(crate) percentage: u8,
@@ -53,9 +53,9 @@ pub(crate) enum Form {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Definition {
     /// Off, it is worth its off variant, or nothing, whatever else says otherwise.
-    pub(crate) enabled: bool,
+    pub enabled: bool,
     #[serde(flatten)]
-    pub(crate) form: Form,
+    pub form: Form,
 }
 
 fn word(text: &'static str) -> Key {
@@ -156,8 +156,8 @@ impl Place for Common {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub(crate) struct Feature<P: Place> {
-    pub(crate) key: Key,
-    pub(crate) definition: Definition,
+    pub key: Key,
+    pub definition: Definition,
     #[serde(skip)]
     place: PhantomData<fn() -> P>,
 }

@@ -1,8 +1,5 @@
 //! How a tenant presents itself: name, colours, logo.
 
-mod colour;
-mod logo;
-
 use bytes::Bytes;
 use cache::{Cache, IN_FORCE};
 use contracts::tenants::{BrandingUpdated, BrandingView, ReadBranding};
@@ -13,13 +10,11 @@ use kernel::{
     text::{DisplayName, EmailAddress},
     use_case,
 };
+use register::{permissions as may, tenant::Tenant};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Tenants, permissions as may, tenant::Tenant};
-
-use colour::Colours;
-pub(crate) use logo::ReplaceLogo;
+use crate::{Looks, colour::Colours};
 
 /// Without its logo, which is a thing of its own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,11 +23,11 @@ pub(crate) struct Branding {
     colours: Option<Colours>,
     support: Option<EmailAddress>,
     /// What the logo is called: another for any other logo.
-    logo: Option<String>,
+    pub(crate) logo: Option<String>,
 }
 
 impl Branding {
-    const ID: &'static str = "branding";
+    pub(crate) const ID: &'static str = "branding";
 
     fn sheet(&self) -> String {
         self.colours.map(|it| it.sheet(":root")).unwrap_or_default()
@@ -62,7 +57,7 @@ impl Aggregate for Branding {
 }
 
 /// Another for any other content.
-fn tag(bytes: &[u8]) -> String {
+pub(crate) fn tag(bytes: &[u8]) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
     data_encoding::HEXLOWER.encode(digest.as_ref().get(..8).unwrap_or_default())
 }
@@ -74,9 +69,9 @@ pub(crate) fn brands() -> Brands {
     Cache::new(10_000, IN_FORCE)
 }
 
-impl Tenants {
+impl Looks {
     async fn company(&self, cx: &Cx) -> Result<DisplayName, Problem> {
-        Ok(self.store.at(&self.at_platform(cx)).load::<Tenant>(&cx.tenant()?).await?.name.clone())
+        Ok(self.store.at(&self.register.at_platform(cx)).load::<Tenant>(&cx.tenant()?).await?.name.clone())
     }
 
     async fn branding(&self, cx: &Cx) -> Result<Branding, Problem> {
@@ -84,13 +79,17 @@ impl Tenants {
         Ok(found.map(store::Loaded::into_inner).unwrap_or_default())
     }
 
-    async fn rebrand(&self, cx: &Cx, change: impl Fn(&mut Branding) + Send + Sync) -> Result<BrandingView, Problem> {
+    pub(crate) async fn rebrand(
+        &self,
+        cx: &Cx,
+        change: impl Fn(&mut Branding) + Send + Sync,
+    ) -> Result<BrandingView, Problem> {
         let tenant = cx.tenant()?;
         let rule = |branding: &mut Branding| {
             change(branding);
             Ok(BrandingUpdated { tenant })
         };
-        let changed = self.upsert(cx, &Branding::ID.to_owned(), Branding::default, rule).await?;
+        let changed = self.register.upsert(cx, &Branding::ID.to_owned(), Branding::default, rule).await?;
         let view = changed.view(&self.company(cx).await?);
         self.brands.forget(&tenant);
         Ok(view)
@@ -123,7 +122,7 @@ impl Tenants {
     }
 }
 
-impl Handle<ReadBranding> for Tenants {
+impl Handle<ReadBranding> for Looks {
     async fn handle(&self, _: ReadBranding, cx: Granted<ReadBranding>) -> Result<BrandingView, Problem> {
         let read = async { Ok::<_, Problem>(self.branding(&cx).await?.view(&self.company(&cx).await?)) };
         // A service keeps what it is told, often because it changed just now: it is told what is stored.
@@ -152,7 +151,7 @@ pub(crate) struct UpdateBranding {
 
 use_case!(UpdateBranding => BrandingView, "tenants.branding.update", Tenant, may::BRANDING_UPDATE);
 
-impl Handle<UpdateBranding> for Tenants {
+impl Handle<UpdateBranding> for Looks {
     async fn handle(&self, it: UpdateBranding, cx: Granted<UpdateBranding>) -> Result<BrandingView, Problem> {
         let colours = Colours::parse(it.accent.as_deref(), it.on_accent.as_deref())?;
         let change = |branding: &mut Branding| {

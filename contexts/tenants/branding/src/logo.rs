@@ -1,13 +1,17 @@
 //! A tenant's logo: its bytes, served as an image and nothing else.
 
 use bytes::Bytes;
+use contracts::tenants::BrandingView;
 use http::{Request, Response, StatusCode, header};
 use kernel::{Aggregate, Cx, Granted, Handle, Problem, ProblemKind, ScopeKind, context::Body, use_case};
+use register::permissions as may;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Branding, BrandingView, tag};
-use crate::{Tenants, permissions as may};
+use crate::{
+    Looks,
+    branding::{Branding, tag},
+};
 
 /// The largest logo, in bytes.
 const LARGEST: usize = 128 * 1024;
@@ -73,7 +77,7 @@ pub(crate) struct ReplaceLogo {
 
 use_case!(ReplaceLogo => BrandingView, "tenants.branding.replace_logo", Tenant, may::BRANDING_UPDATE);
 
-impl Handle<ReplaceLogo> for Tenants {
+impl Handle<ReplaceLogo> for Looks {
     async fn handle(&self, it: ReplaceLogo, cx: Granted<ReplaceLogo>) -> Result<BrandingView, Problem> {
         let bytes = data_encoding::BASE64.decode(it.bytes.as_bytes());
         let bytes = bytes.map_err(|_| Problem::invalid_field("/bytes", "expected Base64"))?;
@@ -92,7 +96,7 @@ fn image(bytes: &[u8]) -> Result<Image, Problem> {
     })
 }
 
-impl Tenants {
+impl Looks {
     async fn replace_logo(&self, bytes: &[u8], cx: &Cx) -> Result<BrandingView, Problem> {
         let name = if bytes.is_empty() {
             None
@@ -102,7 +106,7 @@ impl Tenants {
                 *known = logo.clone();
                 Ok(())
             };
-            self.upsert(cx, &Logo::ID.to_owned(), || logo.clone(), rule).await?;
+            self.register.upsert(cx, &Logo::ID.to_owned(), || logo.clone(), rule).await?;
             Some(tag(bytes))
         };
         self.rebrand(cx, |branding| branding.logo.clone_from(&name)).await

@@ -102,14 +102,14 @@ pub struct Challenge {
 /// A domain that a tenant claims. Only one that was proven holds the name, so that nobody keeps others from theirs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Domain {
-    pub(crate) id: DomainId,
-    pub(crate) tenant: TenantId,
+    pub id: DomainId,
+    pub tenant: TenantId,
     pub(crate) challenge: Challenge,
-    pub(crate) state: DomainState,
-    pub(crate) since: Timestamp,
+    pub state: DomainState,
+    pub since: Timestamp,
     pub(crate) checked: Option<Timestamp>,
     /// What was wrong when it was last looked at.
-    pub(crate) problem: Option<String>,
+    pub problem: Option<String>,
     failures: u32,
     next: Option<Timestamp>,
     /// When the proof was last seen.

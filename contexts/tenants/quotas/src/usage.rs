@@ -12,17 +12,19 @@ use contracts::{
     tenants::{ReleaseSeat, ReserveSeat, SeatsView},
     users::{UserDeactivated, UserErased, UserReactivated},
 };
+use features::{Allowance, SEATS};
 use kernel::{
-    Caller, Cx, Granted, Handle, Happened, Problem, ProblemKind, TenantId, context::Fired, text::Key, use_case,
+    Caller, Cx, Granted, Handle, Happened, Problem, ProblemKind, TenantId,
+    context::Fired,
+    text::{Key, Note},
+    use_case,
 };
+use register::{permissions as may, tenant::Tenant};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Tenants,
-    evaluation::SEATS,
-    feature::Allowance,
-    permissions as may,
+    Quotas,
     quota::{RESERVED, ResourceQuota, begun},
 };
 
@@ -101,16 +103,24 @@ fn amount_fits(amount: u64) -> Result<(), Problem> {
     }
 }
 
-impl Tenants {
+impl Quotas {
     /// How much there is of a resource.
-    pub(crate) async fn allowance(&self, cx: &Cx, resource: &Key) -> Result<Allowance, Problem> {
-        let found = self.flags(cx).await?.allowance(resource);
+    pub async fn allowance(&self, cx: &Cx, resource: &Key) -> Result<Allowance, Problem> {
+        let found = self.features.allowance(cx, resource).await?;
         found.ok_or_else(|| {
             Problem::not_found("resource").hint("its amount is defined for all tenants, or granted by a plan")
         })
     }
 
     /// Changes a quota when it is one's turn.
+    pub(crate) async fn quota_view(&self, cx: &Cx, resource: &Key) -> Result<QuotaView, Problem> {
+        let allowance = self.allowance(cx, resource).await?;
+        let known = self.store.at(cx).try_load::<ResourceQuota>(resource).await?;
+        let mut quota = known.map_or_else(|| ResourceQuota::new(resource.clone()), store::Loaded::into_inner);
+        quota.pass(allowance, cx.real_now(), cx.now());
+        Ok(quota.view(allowance))
+    }
+
     async fn use_quota<H: Happened>(
         &self,
         cx: &Cx,
@@ -123,7 +133,7 @@ impl Tenants {
         let allowance = self.allowance(cx, resource).await?;
         let (real, now) = (cx.real_now(), cx.now());
         let fresh = || ResourceQuota::new(resource.clone());
-        let changed = self.upsert(cx, resource, fresh, |quota: &mut ResourceQuota| {
+        let changed = self.register.upsert(cx, resource, fresh, |quota: &mut ResourceQuota| {
             quota.pass(allowance, real, now);
             rule(quota, allowance)
         });
@@ -159,7 +169,7 @@ impl Tenants {
 
     pub(crate) async fn seat_erased(&self, event: UserErased, cx: Cx) -> Result<(), Problem> {
         self.free_seat(event.user, &cx).await?;
-        self.forget_owner(event.user, &cx).await
+        self.register.forget_owner(event.user, &cx).await
     }
 
     pub(crate) async fn reservations_end(&self, fired: Fired, cx: Cx) -> Result<(), Problem> {
@@ -173,7 +183,7 @@ impl Tenants {
     }
 }
 
-impl Handle<ReserveSeat> for Tenants {
+impl Handle<ReserveSeat> for Quotas {
     async fn handle(&self, it: ReserveSeat, cx: Granted<ReserveSeat>) -> Result<SeatsView, Problem> {
         let now = cx.real_now();
         let until = it.until.unwrap_or(now + RESERVED).min(now + LONGEST);
@@ -184,13 +194,13 @@ impl Handle<ReserveSeat> for Tenants {
     }
 }
 
-impl Handle<ReleaseSeat> for Tenants {
+impl Handle<ReleaseSeat> for Quotas {
     async fn handle(&self, it: ReleaseSeat, cx: Granted<ReleaseSeat>) -> Result<SeatsView, Problem> {
         self.free_seat(it.user, &cx).await
     }
 }
 
-impl Handle<ReserveQuota> for Tenants {
+impl Handle<ReserveQuota> for Quotas {
     async fn handle(&self, it: ReserveQuota, cx: Granted<ReserveQuota>) -> Result<QuotaView, Problem> {
         may_touch(&cx, &it.resource)?;
         fits(&it.id)?;
@@ -205,7 +215,7 @@ impl Handle<ReserveQuota> for Tenants {
     }
 }
 
-impl Handle<ConfirmQuota> for Tenants {
+impl Handle<ConfirmQuota> for Quotas {
     async fn handle(&self, it: ConfirmQuota, cx: Granted<ConfirmQuota>) -> Result<QuotaView, Problem> {
         may_touch(&cx, &it.resource)?;
         fits(&it.id)?;
@@ -215,7 +225,7 @@ impl Handle<ConfirmQuota> for Tenants {
     }
 }
 
-impl Handle<ReleaseQuota> for Tenants {
+impl Handle<ReleaseQuota> for Quotas {
     async fn handle(&self, it: ReleaseQuota, cx: Granted<ReleaseQuota>) -> Result<QuotaView, Problem> {
         may_touch(&cx, &it.resource)?;
         fits(&it.id)?;
@@ -228,7 +238,7 @@ impl Handle<ReleaseQuota> for Tenants {
     }
 }
 
-impl Handle<SpendQuota> for Tenants {
+impl Handle<SpendQuota> for Quotas {
     async fn handle(&self, it: SpendQuota, cx: Granted<SpendQuota>) -> Result<(), Problem> {
         may_touch(&cx, &it.resource)?;
         amount_fits(it.amount)?;
@@ -269,7 +279,7 @@ pub(crate) struct ReadSeats {}
 
 use_case!(ReadSeats => SeatsView, "tenants.seats.read", Tenant, may::QUOTA_READ, Tell);
 
-impl Handle<ReadSeats> for Tenants {
+impl Handle<ReadSeats> for Quotas {
     async fn handle(&self, _: ReadSeats, cx: Granted<ReadSeats>) -> Result<SeatsView, Problem> {
         let seats = self.quota_view(&cx, &seats()?).await?;
         Ok(SeatsView { limit: seats.limit, used: seats.used })
@@ -286,9 +296,35 @@ pub(crate) struct ReadQuota {
 
 use_case!(ReadQuota => QuotaView, "tenants.quotas.read", Tenant, may::QUOTA_READ, Tell);
 
-impl Handle<ReadQuota> for Tenants {
+impl Handle<ReadQuota> for Quotas {
     async fn handle(&self, it: ReadQuota, cx: Granted<ReadQuota>) -> Result<QuotaView, Problem> {
         self.quota_view(&cx, &it.resource).await
+    }
+}
+
+/// Says how much of a resource a tenant may use: the override of an amount.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UpdateQuota {
+    /// Which tenant.
+    tenant: TenantId,
+    /// Which resource: `seats`, or another amount that is defined or granted.
+    resource: Key,
+    /// How much from now on; what is in use beyond it stays.
+    #[schemars(range(max = 1_000_000_000_000_i64))]
+    limit: u64,
+}
+
+use_case!(UpdateQuota => QuotaView, "tenants.quotas.update", Platform, may::QUOTA_UPDATE, |it| it.tenant.into());
+
+impl Handle<UpdateQuota> for Quotas {
+    async fn handle(&self, it: UpdateQuota, cx: Granted<UpdateQuota>) -> Result<QuotaView, Problem> {
+        self.store.at(&cx).load::<Tenant>(&it.tenant).await?;
+        let inside = cx.within(it.tenant)?;
+        self.allowance(&inside, &it.resource).await?;
+        let reason: Note = "set by whoever runs this installation".parse().map_err(Problem::internal)?;
+        self.features.override_amount(&inside, &it.resource, it.limit, reason).await?;
+        self.quota_view(&inside, &it.resource).await
     }
 }
 

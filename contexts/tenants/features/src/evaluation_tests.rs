@@ -1,12 +1,13 @@
 //! What wins over what, and that shares are kept.
 
+use kernel::Id;
+use proptest::prelude::*;
+
 use super::*;
 use crate::{
     entitlements::{Grant, Override},
     rule::Rule,
 };
-use kernel::Id;
-use proptest::prelude::*;
 
 fn key(text: &str) -> Key {
     text.parse().unwrap()

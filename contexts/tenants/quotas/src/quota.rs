@@ -7,11 +7,10 @@ use contracts::{
     entitlements::{Period, QuotaView, QuotaWarning},
     tenants::SeatsView,
 };
+use features::Allowance;
 use kernel::{Aggregate, AnyEvent, Happened, Problem, ProblemKind, ScopeKind, Timer, Timestamp, text::Key};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-
-use crate::feature::Allowance;
 
 /// How long a reservation lasts where nothing is said.
 pub(crate) const RESERVED: Duration = Duration::from_mins(15);

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 
 use contracts::entitlements::{CheckEntitlement, EntitlementView};
 use kernel::{Cx, Granted, Handle, List, Problem, ProblemKind, text::Key, use_case};
+use register::permissions as may;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use store::Page;
 
 use crate::{
-    Tenants,
+    Features,
     feature::{Allowance, Choice, Common, Definition, Feature, Form, Own, Place},
     flags::MOST_FEATURES,
     history::{ChangeView, FeatureChange},
-    permissions as may,
     rule::{Rule, everyone},
 };
 
@@ -141,7 +141,7 @@ impl FeatureView {
     }
 }
 
-impl Tenants {
+impl Features {
     async fn define<P: Place>(&self, it: DefineFeature, cx: &Cx) -> Result<FeatureView, Problem> {
         let (key, definition) = it.definition()?;
         let store = self.store.at(cx);
@@ -169,7 +169,7 @@ impl Tenants {
     }
 }
 
-impl Handle<DefineFeature> for Tenants {
+impl Handle<DefineFeature> for Features {
     async fn handle(&self, it: DefineFeature, cx: Granted<DefineFeature>) -> Result<FeatureView, Problem> {
         if it.amount.is_some() {
             return Err(Problem::invalid_field("/amount", "amounts are defined by whoever runs this installation"));
@@ -178,19 +178,19 @@ impl Handle<DefineFeature> for Tenants {
     }
 }
 
-impl Handle<DefineCommonFeature> for Tenants {
+impl Handle<DefineCommonFeature> for Features {
     async fn handle(&self, it: DefineCommonFeature, cx: Granted<DefineCommonFeature>) -> Result<FeatureView, Problem> {
         self.define::<Common>(it.0, &cx).await
     }
 }
 
-impl Handle<SwitchFeature> for Tenants {
+impl Handle<SwitchFeature> for Features {
     async fn handle(&self, it: SwitchFeature, cx: Granted<SwitchFeature>) -> Result<FeatureView, Problem> {
         self.switch::<Own>(&it, &cx).await
     }
 }
 
-impl Handle<SwitchCommonFeature> for Tenants {
+impl Handle<SwitchCommonFeature> for Features {
     async fn handle(&self, it: SwitchCommonFeature, cx: Granted<SwitchCommonFeature>) -> Result<FeatureView, Problem> {
         self.switch::<Common>(&it.0, &cx).await
     }
@@ -211,7 +211,7 @@ macro_rules! lists_features {
 
         use_case!($name => List<FeatureView>, $use_case, $scope, $needs, Tell);
 
-        impl Handle<$name> for Tenants {
+        impl Handle<$name> for Features {
             async fn handle(&self, it: $name, cx: Granted<$name>) -> Result<List<FeatureView>, Problem> {
                 let limit = usize::try_from(it.limit.unwrap_or(200)).unwrap_or(200);
                 let page = Page { after: it.after, limit, ..Page::default() };
@@ -250,7 +250,7 @@ macro_rules! tells_history {
 
         use_case!($name => List<ChangeView>, $use_case, $scope, $needs, Tell);
 
-        impl Handle<$name> for Tenants {
+        impl Handle<$name> for Features {
             async fn handle(&self, it: $name, cx: Granted<$name>) -> Result<List<ChangeView>, Problem> {
                 let limit = usize::try_from(it.limit.unwrap_or(50)).unwrap_or(50);
                 let page = Page { after: it.after, limit, newest_first: true };
@@ -277,7 +277,7 @@ fn attributes_fit(attributes: &Map<String, Value>) -> bool {
     attributes.len() <= 100
 }
 
-impl Handle<CheckEntitlement> for Tenants {
+impl Handle<CheckEntitlement> for Features {
     async fn handle(&self, it: CheckEntitlement, cx: Granted<CheckEntitlement>) -> Result<EntitlementView, Problem> {
         if !attributes_fit(&it.attributes) {
             return Err(Problem::invalid_field("/attributes", "expected at most 100"));

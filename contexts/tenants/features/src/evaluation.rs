@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The seats of people: there from the start.
-pub(crate) const SEATS: &str = "seats";
+pub const SEATS: &str = "seats";
 const FREE_SEATS: u64 = 5;
 
 /// A feature of one tenant: all that does not hang on who asks is decided.
@@ -36,7 +36,7 @@ pub(crate) struct FlagSet {
     /// What the platform knows of whoever asks.
     known: Map<String, Value>,
     /// Another for any other set.
-    pub(crate) digest: Vec<u8>,
+    pub digest: Vec<u8>,
 }
 
 /// A rollout needs someone to go by.
@@ -46,10 +46,10 @@ pub(crate) struct NoTarget;
 /// A value with its reason.
 #[derive(Debug)]
 pub(crate) struct Served<'a> {
-    pub(crate) value: &'a Value,
+    pub value: &'a Value,
     pub(crate) variant: Option<&'a str>,
     /// In the words of OpenFeature.
-    pub(crate) reason: &'static str,
+    pub reason: &'static str,
     pub(crate) why: Why<'a>,
 }
 

@@ -4,9 +4,13 @@ use kernel::{Condition::Always, DefaultRole, Permission, PermissionDecl};
 
 macro_rules! permissions {
     ($($(#[$doc:meta])* $const:ident $name:literal $meaning:literal [$($role:ident)*];)*) => {
-        $($(#[$doc])* pub(crate) const $const: Permission = Permission::new($name);)*
+        $(
+            $(#[$doc])*
+            #[doc = $meaning]
+            pub const $const: Permission = Permission::new($name);
+        )*
         /// All that this context declares, with those of its contracts.
-        pub(crate) const ALL: &[PermissionDecl] = &[
+        pub const ALL: &[PermissionDecl] = &[
             contracts::tenants::RESOLVE,
             contracts::tenants::PROVISIONED,
             contracts::tenants::ACTIVATE,
@@ -22,7 +26,7 @@ macro_rules! permissions {
 }
 
 /// To ask for one's features, and to see how they are defined.
-pub(crate) const FEATURE_READ: Permission = contracts::entitlements::CHECK.permission;
+pub const FEATURE_READ: Permission = contracts::entitlements::CHECK.permission;
 
 permissions! {
     SIGN_UP "tenants.tenant.sign_up" "found a tenant for one's own company" [Visitor Operator];

@@ -17,7 +17,7 @@ pub(crate) struct Rule {
     /// What must all hold; nothing holds for everyone.
     #[serde(default)]
     #[schemars(length(max = 10))]
-    pub(crate) when: Vec<Test>,
+    pub when: Vec<Test>,
     /// The variant that is served.
     pub(crate) variant: Key,
     /// To how many of a hundred. Who has it at a smaller share keeps it at a larger.
@@ -73,7 +73,7 @@ pub(crate) struct Subject<'a> {
     /// What the caller tells.
     pub(crate) attributes: &'a Map<String, Value>,
     /// What the platform knows, whatever the caller tells.
-    pub(crate) known: &'a Map<String, Value>,
+    pub known: &'a Map<String, Value>,
 }
 
 impl Subject<'_> {

@@ -24,7 +24,7 @@ impl Colour {
         Ok(Self([red, green, blue]))
     }
 
-    pub(super) fn text(self) -> String {
+    pub(crate) fn text(self) -> String {
         let Self([red, green, blue]) = self;
         format!("#{red:02x}{green:02x}{blue:02x}")
     }
@@ -74,7 +74,7 @@ pub(super) struct Colours {
 
 impl Colours {
     /// Refuses colours that people could not read on; where none is given for text, takes what is read better.
-    pub(super) fn parse(accent: Option<&str>, on_accent: Option<&str>) -> Result<Option<Self>, Problem> {
+    pub(crate) fn parse(accent: Option<&str>, on_accent: Option<&str>) -> Result<Option<Self>, Problem> {
         let Some(accent) = accent else {
             let alone = |_| Err(Problem::invalid_field("/on_accent", "expected together with an accent"));
             return on_accent.map_or(Ok(None), alone);

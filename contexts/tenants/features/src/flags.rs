@@ -7,10 +7,10 @@ use kernel::{Cx, Problem, Scope, TenantId, text::Key};
 use store::Page;
 
 use crate::{
-    Tenants,
+    Features,
     entitlements::Entitlements,
     evaluation::FlagSet,
-    feature::{Common, Definition, Feature, Own, Place},
+    feature::{Allowance, Common, Definition, Feature, Own, Place},
 };
 
 /// The most tenants whose features are held.
@@ -42,7 +42,7 @@ impl Flags {
     }
 }
 
-impl Tenants {
+impl Features {
     /// All features that are defined in a place.
     pub(crate) async fn defined<P: Place>(&self, cx: &Cx) -> Result<Definitions, Problem> {
         let store = self.store.at(cx);
@@ -60,7 +60,9 @@ impl Tenants {
     }
 
     async fn common(&self) -> Result<Arc<Definitions>, Problem> {
-        let read = async { self.defined::<Common>(&self.services.cx("tenants", Scope::Platform)).await.map(Arc::new) };
+        let read = async {
+            self.defined::<Common>(&self.register.services().cx("tenants", Scope::Platform)).await.map(Arc::new)
+        };
         Ok(Arc::clone(&**self.flags.common.get_or((), read).await?))
     }
 
@@ -69,12 +71,17 @@ impl Tenants {
         let tenant = cx.tenant()?;
         let read = async {
             let common = self.common().await?;
-            let inside = self.services.cx("tenants", cx.scope());
+            let inside = self.register.services().cx("tenants", cx.scope());
             let own = self.defined::<Own>(&inside).await?;
             let given = self.store.at(&inside).try_load::<Entitlements>(&Entitlements::ID.to_owned()).await?;
             let given = given.map(store::Loaded::into_inner).unwrap_or_default();
             Ok::<_, Problem>(Arc::new(FlagSet::build(tenant, own, &common, &given, inside.now())))
         };
         Ok(Arc::clone(&**self.flags.sets.get_or(tenant, read).await?))
+    }
+
+    /// How much of a resource the tenant of a context may use, if anybody says.
+    pub async fn allowance(&self, cx: &Cx, resource: &Key) -> Result<Option<Allowance>, Problem> {
+        Ok(self.flags(cx).await?.allowance(resource))
     }
 }
