@@ -7,14 +7,14 @@ use crate::{Verdict, places};
 
 /// The crates of `crates/`, lowest first: each may use those of a lower row only.
 const ROWS: &[&[&str]] = &[
-    &["kernel", "cache"],
+    &["kernel", "cache", "rate"],
     &["contracts", "keys", "facts", "telemetry"],
     &["store", "look"],
     &["events"],
     &["web", "mesh"],
 ];
 
-const FOR_CONTEXTS: &[&str] = &["kernel", "cache", "contracts", "store", "events", "facts", "keys", "look"];
+const FOR_CONTEXTS: &[&str] = &["kernel", "cache", "rate", "contracts", "store", "events", "facts", "keys", "look"];
 const FOR_ENGINES: &[&str] = &["kernel", "cache", "store", "events", "facts", "keys"];
 const FOR_CONSOLE: &[&str] = &["kernel", "contracts", "look", "web", "mesh", "telemetry"];
 

@@ -21,7 +21,7 @@ mod template;
 mod text;
 mod unsubscribe;
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use cache::Cache;
 use channel::{
@@ -35,11 +35,10 @@ use contracts::{
     users::{UserDeactivated, UserErasureRequested, UserReactivated},
 };
 use fanout::{Fanout, GetBatch, ReplayChannel, SendBatch};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use http::Method;
 use inbox::{CountUnread, ListInbox, MarkAllRead, MarkMessage};
 use kernel::{
-    Aggregate, Calls, Clock, Context, Cx, Endpoint, Envelope, Event, Permission, Problem, Scope, ScopeKind, TimeDomain,
+    Aggregate, Calls, Clock, Context, Cx, Endpoint, Envelope, Event, Permission, Problem, ScopeKind, TimeDomain,
     context::{Body, Fired},
 };
 use notification::{
@@ -48,6 +47,7 @@ use notification::{
     queries::{GetNotification, ListNotifications, ListOwnNotifications},
 };
 use preference::{ChoosePreferences, GetPreferences};
+use rate::{Cells, Rate};
 use settings::{GetSettings, Settings, UpdateSettings};
 use store::Store;
 use suppression::{LiftSuppression, ListSuppressions, SuppressAddress};
@@ -117,12 +117,11 @@ pub(crate) struct Notifications {
     /// The servers of tenants' own, connected.
     servers: Cache<String, Arc<dyn Carrier>>,
     /// How much of the platform's mail server a tenant has used.
-    pace: DefaultKeyedRateLimiter<Scope>,
+    pace: Cells,
 }
 
 /// Mails a second that a tenant may send by the platform's server over time, and at once. What is beyond waits its turn.
-const MAILS: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
-const MAILS_AT_ONCE: NonZeroU32 = NonZeroU32::new(1_000).expect("not zero");
+const MAILS: Rate = Rate { per_second: 20, burst: 1_000 };
 
 /// How many servers of tenants' own stay connected, and how long until their names are resolved anew.
 const SERVERS: u64 = 500;
@@ -180,7 +179,7 @@ impl Table {
 pub fn context(store: Store, calls: Calls, mail: Arc<dyn Carrier>, site: Site, clock: Arc<dyn Clock>) -> Context {
     let webhooks = Arc::new(Webhooks::new(site.reach, clock));
     let servers = Cache::new(SERVERS, RESOLVED);
-    let pace = RateLimiter::keyed(Quota::per_second(MAILS).allow_burst(MAILS_AT_ONCE));
+    let pace = Cells::default();
     let (known, streams) = (known::Known::default(), stream::Streams::default());
     let it = Arc::new(Notifications { store, calls, site, known, streams, mail, webhooks, servers, pace });
     let context = routes(Context::new("notifications", PERMISSIONS), &it);

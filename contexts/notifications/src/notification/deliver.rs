@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{Ended, Means, Notification, Recipient};
 use crate::{
-    Notifications,
+    MAILS, Notifications,
     channel::{
         Channel, Kind, State,
         port::{Carrier, DeliveryError, Message, Outcome, Target},
@@ -64,7 +64,7 @@ impl Notifications {
         let mailer = self.mailer(&settings, cx).await?;
         // The platform's server has a name to lose: no tenant floods it, and no link waits for that.
         let platforms = Arc::ptr_eq(&mailer, &self.mail);
-        if platforms && !it.draft.content.secret && self.pace.check_key(&cx.scope()).is_err() {
+        if platforms && !it.draft.content.secret && self.pace.take(cx.scope(), MAILS).wait.is_some() {
             return Ok(Err(DeliveryError::Busy).into());
         }
         let mut content = it.content();

@@ -11,7 +11,7 @@ fn refused(why: &'static str) -> Problem {
 
 /// Decodes what needs no encoding (RFC 3986, section 6.2.2.2) and refuses what some servers read in another way than
 /// others: empty and dot segments, encoded slashes, backslashes, semicolons before a dot, control characters.
-pub(crate) fn plain(path: &str) -> Result<Cow<'_, str>, Problem> {
+pub fn plain(path: &str) -> Result<Cow<'_, str>, Problem> {
     let path = if path.contains('%') { Cow::Owned(decoded(path)?) } else { Cow::Borrowed(path) };
     let rest = path.strip_prefix('/').ok_or_else(|| refused("the path does not begin with a slash"))?;
     if path.contains('\\') {

@@ -18,9 +18,11 @@ const ALONE: Duration = Duration::from_secs(2);
 const ALONE_AT_MOST: u64 = 60_000;
 
 /// One server, shared by all routes that name it.
-pub(crate) struct Server {
-    pub(crate) scheme: Scheme,
-    pub(crate) authority: Authority,
+pub struct Server {
+    /// `http` or `https`.
+    pub scheme: Scheme,
+    /// Host and port.
+    pub authority: Authority,
     busy: AtomicU32,
     failures: AtomicU32,
     ejections: AtomicU32,
@@ -29,7 +31,7 @@ pub(crate) struct Server {
 }
 
 /// A request that runs on a server; counts it as busy.
-pub(crate) struct Running(Arc<Server>);
+pub struct Running(Arc<Server>);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -49,18 +51,20 @@ impl Server {
         })
     }
 
-    pub(crate) fn run(self: &Arc<Self>) -> Running {
+    /// Counts one more request on it, until it ends.
+    pub fn run(self: &Arc<Self>) -> Running {
         self.busy.fetch_add(1, Ordering::Relaxed);
         Running(Arc::clone(self))
     }
 
-    pub(crate) fn succeeded(&self) {
+    /// It has answered.
+    pub fn succeeded(&self) {
         self.failures.store(0, Ordering::Relaxed);
         self.ejections.store(0, Ordering::Relaxed);
     }
 
     /// Tells whether this failure was one too many.
-    pub(crate) fn failed(&self, now: u64) -> bool {
+    pub fn failed(&self, now: u64) -> bool {
         if self.failures.fetch_add(1, Ordering::Relaxed) + 1 < FAILURES {
             return false;
         }
@@ -78,7 +82,7 @@ impl Server {
 
 /// Of two that are well, the less busy. Where none is well any is taken: to be refused by a sick one is no worse than to
 /// be refused here. One that has just failed is taken only if there is no other.
-pub(crate) fn choose<'a>(
+pub fn choose<'a>(
     servers: &'a [Arc<Server>],
     failed: Option<&Arc<Server>>,
     now: u64,
@@ -99,7 +103,7 @@ pub(crate) fn choose<'a>(
 }
 
 /// All servers that any route names.
-pub(crate) struct Servers {
+pub struct Servers {
     known: Mutex<HashMap<String, Weak<Server>>>,
     begun: Instant,
 }
@@ -112,7 +116,7 @@ impl Default for Servers {
 
 impl Servers {
     /// The server at an origin: the same one for all who name it, so that what one route learns of it counts for all.
-    pub(crate) fn at(&self, origin: &str) -> Option<Arc<Server>> {
+    pub fn at(&self, origin: &str) -> Option<Arc<Server>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(server) = known.get(origin).and_then(Weak::upgrade) {
             return Some(server);
@@ -123,14 +127,15 @@ impl Servers {
         Some(server)
     }
 
-    pub(crate) fn now(&self) -> u64 {
+    /// Milliseconds since the process began to serve.
+    pub fn now(&self) -> u64 {
         u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 
 /// Tries again are a fifth of the requests at most, and ten in a row after a rest: an upstream that is down is not asked
 /// twice as often for it.
-pub(crate) struct Budget(AtomicU32);
+pub struct Budget(AtomicU32);
 
 const TRY: u32 = 5;
 const FULL: u32 = 10 * TRY;
@@ -142,12 +147,14 @@ impl Default for Budget {
 }
 
 impl Budget {
-    pub(crate) fn request(&self) {
+    /// One more request: it adds to what may be tried again.
+    pub fn request(&self) {
         let more = |left: u32| (left < FULL).then_some(left + 1);
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).unwrap_or_default();
     }
 
-    pub(crate) fn try_again(&self) -> bool {
+    /// Whether there is enough left to try again; then it is taken.
+    pub fn try_again(&self) -> bool {
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(TRY)).is_ok()
     }
 }

@@ -8,29 +8,36 @@ use std::{
 use http::{HeaderName, Method, request::Parts};
 use kernel::{Catalogue, Permission, Problem, ScopeKind, text::Key};
 
-use super::{
+use crate::{
     route::{Access, Route, segments},
     upstream::{Budget, Server, Servers},
+    validate::Checks,
 };
-use crate::validate::Checks;
 
 /// A version of a service, with its servers.
-pub(crate) struct Target {
-    pub(crate) name: String,
-    pub(crate) servers: Vec<Arc<Server>>,
+pub struct Target {
+    /// How the version is called.
+    pub name: String,
+    /// The servers that it runs on.
+    pub servers: Vec<Arc<Server>>,
     weight: u32,
 }
 
 /// A route, compiled.
-pub(crate) struct Compiled {
+pub struct Compiled {
     /// As metrics and logs call it.
-    pub(crate) operation: Arc<str>,
-    pub(crate) route: Route,
-    pub(crate) needs: Option<Permission>,
-    pub(crate) tells: Vec<Permission>,
+    pub operation: Arc<str>,
+    /// As it was set.
+    pub route: Route,
+    /// The permission that it takes.
+    pub needs: Option<Permission>,
+    /// The permissions that its upstreams are told of.
+    pub tells: Vec<Permission>,
     pub(crate) targets: Vec<Target>,
-    pub(crate) budget: Budget,
-    pub(crate) checks: Option<Checks>,
+    /// How many more tries its requests may make.
+    pub budget: Budget,
+    /// What is checked of a request.
+    pub checks: Option<Checks>,
     segments: Vec<Option<String>>,
     methods: Vec<Method>,
     headers: Vec<(HeaderName, String)>,
@@ -38,7 +45,8 @@ pub(crate) struct Compiled {
 }
 
 impl Compiled {
-    pub(crate) fn of(
+    /// Checks a route, and makes it ready.
+    pub fn of(
         name: &Key,
         version: u64,
         route: Route,
@@ -50,7 +58,7 @@ impl Compiled {
             let found = catalogue.declarations().iter().find(|it| it.permission.name() == name.as_str());
             found.map(|it| it.permission).ok_or_else(|| Problem::not_found("permission"))
         };
-        let target = |it: &super::Upstream| {
+        let target = |it: &crate::route::Upstream| {
             let servers: Option<Vec<_>> = it.servers.iter().map(|it| servers.at(it.trim_end_matches('/'))).collect();
             let servers = servers.ok_or_else(|| Problem::not_found("server"))?;
             Ok::<_, Problem>(Target { name: it.name.to_string(), servers, weight: it.weight })
@@ -100,7 +108,7 @@ impl Compiled {
     }
 
     /// The path that the upstream sees.
-    pub(crate) fn rewritten(&self, path: &str) -> String {
+    pub fn rewritten(&self, path: &str) -> String {
         let Some(rewrite) = &self.route.rewrite else { return path.to_owned() };
         let rest = self.rest(path).unwrap_or_default();
         let whole = format!("{}{rest}", rewrite.trim_end_matches('/'));
@@ -108,7 +116,7 @@ impl Compiled {
     }
 
     /// The version for a caller: always the same while the weights stay, and by their proportion over all callers.
-    pub(crate) fn target(&self, caller: &str) -> Option<&Target> {
+    pub fn target(&self, caller: &str) -> Option<&Target> {
         if let [only] = self.targets.as_slice() {
             return Some(only);
         }
@@ -126,18 +134,19 @@ impl Compiled {
 
 /// All routes in force. Read on each request, replaced as a whole.
 #[derive(Default)]
-pub(crate) struct Table {
+pub struct Table {
     routes: RwLock<Arc<Vec<Arc<Compiled>>>>,
     by_name: RwLock<BTreeMap<String, Arc<Compiled>>>,
 }
 
 impl Table {
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
         self.routes.read().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// The route of a request for each kind of scope: who it is for is found out only if there is one at all.
-    pub(crate) fn find(&self, path: &str, host: &str, parts: &Parts) -> [Option<Arc<Compiled>>; 2] {
+    pub fn find(&self, path: &str, host: &str, parts: &Parts) -> [Option<Arc<Compiled>>; 2] {
         let routes = Arc::clone(&self.routes.read().unwrap_or_else(PoisonError::into_inner));
         [ScopeKind::Platform, ScopeKind::Tenant].map(|scope| {
             let fits = |it: &&Arc<Compiled>| it.route.scope == scope && it.takes(path, host, parts);
@@ -146,13 +155,13 @@ impl Table {
     }
 
     /// The route of a name, if it is in force in this version.
-    pub(crate) fn standing(&self, name: &str, version: u64) -> Option<Arc<Compiled>> {
+    pub fn standing(&self, name: &str, version: u64) -> Option<Arc<Compiled>> {
         let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
         by_name.get(name).filter(|it| it.version == version).cloned()
     }
 
     /// Puts these in force, the narrowest first.
-    pub(crate) fn replace(&self, by_name: BTreeMap<String, Arc<Compiled>>) {
+    pub fn replace(&self, by_name: BTreeMap<String, Arc<Compiled>>) {
         let mut routes: Vec<_> = by_name.values().cloned().collect();
         routes.sort_by_key(|it| std::cmp::Reverse(it.route.rank()));
         *self.by_name.write().unwrap_or_else(PoisonError::into_inner) = by_name;
@@ -162,7 +171,8 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::route::tests::route, *};
+    use super::*;
+    use crate::route::tests::route;
     use proptest::prelude::*;
     use serde_json::{Value, json};
 

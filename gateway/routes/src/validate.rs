@@ -16,7 +16,7 @@ const LONGEST: usize = 262_144;
 const NAMED: usize = 20;
 
 /// A document, compiled.
-pub(crate) struct Checks(Vec<(Vec<Segment>, HashMap<Method, Operation>)>);
+pub struct Checks(Vec<(Vec<Segment>, HashMap<Method, Operation>)>);
 
 enum Segment {
     Is(String),
@@ -24,7 +24,7 @@ enum Segment {
 }
 
 /// What a document says of one method at one path.
-pub(crate) struct Operation {
+pub struct Operation {
     parameters: Vec<Parameter>,
     body: Option<Body>,
     path: Vec<Option<String>>,
@@ -205,7 +205,7 @@ fn segments(path: &str) -> Vec<Segment> {
 
 impl Checks {
     /// Compiles a document; a sentence where it cannot be.
-    pub(crate) fn of(document: &str) -> Result<Self, String> {
+    pub fn of(document: &str) -> Result<Self, String> {
         if document.len() > LONGEST {
             return Err(format!("expected at most {LONGEST} bytes"));
         }
@@ -237,7 +237,7 @@ impl Checks {
     }
 
     /// The operation of a request.
-    pub(crate) fn find(&self, method: &Method, path: &str) -> Result<&Operation, Problem> {
+    pub fn find(&self, method: &Method, path: &str) -> Result<&Operation, Problem> {
         let sent: Vec<&str> = path.split('/').skip(1).collect();
         let fits = |wanted: &[Segment]| {
             let one = |(wanted, sent): (&Segment, &&str)| match wanted {
@@ -300,12 +300,12 @@ fn complaints(found: &mut Vec<(String, String)>, at: &str, schema: &Validator, v
 
 impl Operation {
     /// Whether the body has to be read to check a request.
-    pub(crate) fn wants_body(&self) -> bool {
+    pub fn wants_body(&self) -> bool {
         self.body.as_ref().is_some_and(|body| body.required || body.media.values().any(Option::is_some))
     }
 
     /// Checks a request, whose path is as the document has it.
-    pub(crate) fn check(&self, path: &str, parts: &Parts, body: &Bytes) -> Result<(), Problem> {
+    pub fn check(&self, path: &str, parts: &Parts, body: &Bytes) -> Result<(), Problem> {
         let mut found = Vec::new();
         let query: Vec<_> = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).collect();
         let segments: Vec<_> = path.split('/').skip(1).collect();

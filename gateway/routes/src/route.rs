@@ -172,9 +172,11 @@ const fn retries() -> u8 {
 
 /// A route under its name, as it is stored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct ProxyRoute {
-    pub(crate) name: Key,
-    pub(crate) route: Route,
+pub struct ProxyRoute {
+    /// How it is called.
+    pub name: Key,
+    /// What it is.
+    pub route: Route,
 }
 
 impl Aggregate for ProxyRoute {
@@ -192,14 +194,14 @@ impl Aggregate for ProxyRoute {
 }
 
 /// Field names that the gateway writes itself.
-pub(crate) const IDENTITY: HeaderName = HeaderName::from_static("x-freehold-identity");
+pub const IDENTITY: HeaderName = HeaderName::from_static("x-freehold-identity");
 
 fn refused(field: impl fmt::Display, why: &'static str) -> Problem {
     Problem::invalid_field(format!("/route/{field}"), why)
 }
 
 /// The segments of a path, as matching compares them.
-pub(crate) fn segments(path: &str) -> impl Iterator<Item = &str> {
+pub fn segments(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter(|segment| !segment.is_empty())
 }
 
@@ -266,7 +268,7 @@ impl Route {
     }
 
     /// Whether it can be put in force: every bound holds, every permission is declared, the document can be read.
-    pub(crate) fn check(&self, catalogue: &Catalogue) -> Result<(), Problem> {
+    pub fn check(&self, catalogue: &Catalogue) -> Result<(), Problem> {
         path("path", &self.path)?;
         if let Some(rewrite) = &self.rewrite {
             path("rewrite", rewrite)?;
@@ -306,13 +308,13 @@ impl Route {
 
 /// A route as the operator sees it.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct RouteView {
+pub struct RouteView {
     /// Its name.
-    pub(crate) name: Key,
+    pub name: Key,
     /// Counts its changes.
-    pub(crate) version: u64,
+    pub version: u64,
     /// What it is; the text of its document is left out of lists.
-    pub(crate) route: Route,
+    pub route: Route,
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The generic cell rate algorithm (ITU-T I.371): for each key one instant, up to which its cells are spent. Memory is
+//! How often something may happen, by key: the generic cell rate algorithm (ITU-T I.371): for each key one instant, up to which its cells are spent. Memory is
 //! bounded; what is forgotten first is what is nearest to being unused.
 
 use std::{
@@ -32,7 +32,7 @@ impl Rate {
     }
 
     /// At once, and in how many seconds all of it is there again.
-    pub(crate) fn policy(self) -> (u32, u64) {
+    pub fn policy(self) -> (u32, u64) {
         let burst = self.burst.max(1);
         (burst, (u64::from(burst) * self.cell()).div_ceil(1_000_000_000).max(1))
     }
@@ -40,20 +40,21 @@ impl Rate {
 
 /// What became of one ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Taken {
+pub struct Taken {
     /// How many more may come at once.
-    pub(crate) left: u32,
+    pub left: u32,
     /// Until all of the burst is there again.
-    pub(crate) whole_in: Duration,
+    pub whole_in: Duration,
     /// How long to wait, where it was refused.
-    pub(crate) wait: Option<Duration>,
+    pub wait: Option<Duration>,
 }
 
 const SHARDS: usize = 64;
 /// 262,144 keys in all, about 6 MB.
 const KEYS_A_SHARD: usize = 4_096;
 
-pub(crate) struct Cells {
+/// What each key has spent.
+pub struct Cells {
     shards: Vec<Mutex<HashMap<u64, u64>>>,
     /// Keyed anew in each process, so that nobody can aim at another's cell.
     hasher: RandomState,
@@ -97,7 +98,7 @@ impl Cells {
     }
 
     /// Takes one cell of a key, if there is one.
-    pub(crate) fn take(&self, key: impl Hash, rate: Rate) -> Taken {
+    pub fn take(&self, key: impl Hash, rate: Rate) -> Taken {
         let now = self.now();
         let took = self.with(key, |spent, key| {
             if spent.len() >= KEYS_A_SHARD && !spent.contains_key(&key) {
@@ -112,7 +113,7 @@ impl Cells {
     }
 
     /// How long a key must wait for its next cell, without taking one.
-    pub(crate) fn wait(&self, key: impl Hash, rate: Rate) -> Option<Duration> {
+    pub fn wait(&self, key: impl Hash, rate: Rate) -> Option<Duration> {
         let now = self.now();
         self.with(key, |spent, key| one_more(spent.get(&key).copied().unwrap_or(0), now, rate).1.wait)?
     }
