@@ -2,12 +2,15 @@
 
 use contracts::notifications::ChannelId;
 use kernel::{Granted, Handle, List, Problem, text::DisplayName, use_case};
+use permissions as may;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::Page;
 
-use super::{Channel, Kind, Pattern, State};
-use crate::{Notifications, permissions as may};
+use crate::{
+    Channels,
+    channel::{Channel, Kind, Pattern, State},
+};
 
 /// A channel.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -58,7 +61,7 @@ pub(crate) struct ListChannels {
 
 use_case!(ListChannels => List<ChannelView>, "notifications.channels.list", Tenant, may::CHANNEL_READ, Tell);
 
-impl Handle<ListChannels> for Notifications {
+impl Handle<ListChannels> for Channels {
     async fn handle(&self, it: ListChannels, cx: Granted<ListChannels>) -> Result<List<ChannelView>, Problem> {
         let page = Page { after: it.after, limit: it.limit.map_or(0, |limit| limit as usize), newest_first: false };
         let listed = self.store.at(&cx).list::<Channel>("all", "", &page).await?;

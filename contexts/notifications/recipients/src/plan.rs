@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Means;
+use crate::means::Means;
 
 /// Why something is, or is not, delivered by a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Because {
+pub enum Because {
     /// Nobody can opt out of this category.
     Mandatory,
     /// The category is delivered so, and the recipient has not chosen otherwise.
@@ -35,12 +35,12 @@ pub(crate) enum Because {
 
 impl Because {
     /// Whether it is delivered.
-    pub(crate) const fn goes(self) -> bool {
+    pub const fn goes(self) -> bool {
         matches!(self, Self::Mandatory | Self::Default | Self::Chosen | Self::Addressed | Self::Subscribed)
     }
 
     /// The same in words, for people.
-    pub(crate) const fn sentence(self) -> &'static str {
+    pub const fn sentence(self) -> &'static str {
         match self {
             Self::Mandatory => "nobody can opt out of this category",
             Self::Default => "this category is delivered so unless the recipient chooses otherwise",
@@ -58,7 +58,7 @@ impl Because {
 
 /// What is known of a mail address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Mailbox {
+pub enum Mailbox {
     /// None is known.
     #[default]
     Unknown,
@@ -70,25 +70,25 @@ pub(crate) enum Mailbox {
 
 /// What is known of a recipient who is a person, or a bare address.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Facts {
+pub struct Facts {
     /// Whether nobody can opt out of the category.
-    pub(crate) mandatory: bool,
+    pub mandatory: bool,
     /// By what the category is delivered to those who have not chosen.
-    pub(crate) defaults: BTreeSet<Means>,
+    pub defaults: BTreeSet<Means>,
     /// By what the sender wants it delivered, where it says so.
-    pub(crate) asked: Option<BTreeSet<Means>>,
+    pub asked: Option<BTreeSet<Means>>,
     /// What the recipient chose for the category.
-    pub(crate) chosen: BTreeMap<Means, bool>,
+    pub chosen: BTreeMap<Means, bool>,
     /// By what the recipient can be reached at all.
-    pub(crate) offered: BTreeSet<Means>,
+    pub offered: BTreeSet<Means>,
     /// The mail address.
-    pub(crate) mailbox: Mailbox,
+    pub mailbox: Mailbox,
     /// Whether the person is deactivated.
-    pub(crate) deactivated: bool,
+    pub deactivated: bool,
 }
 
 /// The decision for each channel by which the recipient can be reached.
-pub(crate) fn plan(facts: &Facts) -> BTreeMap<Means, Because> {
+pub fn plan(facts: &Facts) -> BTreeMap<Means, Because> {
     let decide = |means: Means| {
         let expected = facts.asked.as_ref().unwrap_or(&facts.defaults).contains(&means);
         match (means, facts.mailbox) {

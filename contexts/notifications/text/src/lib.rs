@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 /// A language tag (BCP 47), of which letters' case is not told apart: `en`, `pt-BR`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub(crate) struct Locale(String);
+pub struct Locale(String);
 
 impl Locale {
     /// What is spoken where nothing else is known.
-    pub(crate) fn english() -> Self {
+    pub fn english() -> Self {
         Self("en".to_owned())
     }
 
@@ -23,7 +23,7 @@ impl Locale {
     }
 
     /// The tags to look for, in this order, for someone who prefers `wanted` in a tenant that speaks `default`.
-    pub(crate) fn chain(wanted: Option<&Self>, default: &Self) -> Vec<Self> {
+    pub fn chain(wanted: Option<&Self>, default: &Self) -> Vec<Self> {
         let preferred = wanted.into_iter().chain([default]).flat_map(|it| [it.clone(), it.language()]);
         preferred.chain([Self::english()]).collect()
     }
@@ -47,7 +47,7 @@ impl FromStr for Locale {
 /// The id that a program gives to what it asks for, so that asking twice takes effect once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub(crate) struct RequestId(String);
+pub struct RequestId(String);
 
 impl FromStr for RequestId {
     type Err = TextError;
@@ -94,13 +94,13 @@ conversions!(Locale, "^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$");
 conversions!(RequestId, "^[!-~]{1,128}$");
 
 /// At most so many bytes of a text, cut between characters.
-pub(crate) fn cut(text: &str, most: usize) -> &str {
+pub fn cut(text: &str, most: usize) -> &str {
     let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     text.get(..end.unwrap_or(0)).unwrap_or_default()
 }
 
 /// A text as one line: control characters become spaces, and what is too long is cut.
-pub(crate) fn line(text: &str, most: usize) -> String {
+pub fn line(text: &str, most: usize) -> String {
     let flat: String = text.chars().map(|c| if c.is_control() || is_separator(c) { ' ' } else { c }).collect();
     cut(flat.trim(), most).to_owned()
 }

@@ -7,22 +7,22 @@ use kernel::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Notifications, settings::Settings};
+use crate::{Recipients, settings::Settings};
 
 /// The platform's colours, for who has chosen none.
 const ACCENT: (&str, &str) = ("#0a56a4", "#ffffff");
 
 /// See above.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct Brand {
+pub struct Brand {
     /// What it calls itself.
-    pub(crate) name: Option<DisplayName>,
+    pub name: Option<DisplayName>,
     /// Of buttons, and of text upon them.
     colours: Option<(String, String)>,
     /// Where its people find help.
-    pub(crate) support: Option<EmailAddress>,
+    pub support: Option<EmailAddress>,
     /// The path of its logo.
-    pub(crate) logo: Option<String>,
+    pub logo: Option<String>,
 }
 
 impl From<BrandingView> for Brand {
@@ -32,18 +32,20 @@ impl From<BrandingView> for Brand {
 }
 
 impl Brand {
-    pub(crate) fn colours(&self) -> (String, String) {
+    /// The colour of buttons, and of text upon it.
+    pub fn colours(&self) -> (String, String) {
         self.colours.clone().unwrap_or_else(|| (ACCENT.0.to_owned(), ACCENT.1.to_owned()))
     }
 
     /// What stands before the address that mail comes from. No name that looks like another address.
-    pub(crate) fn sender(&self) -> Option<String> {
+    pub fn sender(&self) -> Option<String> {
         self.name.as_ref().map(ToString::to_string).filter(|name| !name.contains('@'))
     }
 }
 
-impl Notifications {
-    pub(crate) async fn rebranded(&self, _: BrandingUpdated, cx: Cx) -> Result<(), Problem> {
+impl Recipients {
+    /// The tenant presents itself otherwise from now on.
+    pub async fn rebranded(&self, _: BrandingUpdated, cx: Cx) -> Result<(), Problem> {
         let brand: Brand = self.calls.call(ReadBranding {}, &cx).await?.into();
         self.ensure_settings(&cx).await?;
         let rule = |it: &mut Settings| {
@@ -51,7 +53,7 @@ impl Notifications {
             Ok(())
         };
         self.store.at(&cx).change(&Settings::ID.to_owned(), rule).await?;
-        self.known.forget_settings(cx.scope());
+        self.known.forget(&cx.scope());
         Ok(())
     }
 }

@@ -12,14 +12,14 @@ use reqwest::{
     header::RETRY_AFTER,
     redirect::Policy,
 };
+use text::cut;
 use tokio::sync::Semaphore;
 
-use super::{
+use crate::{
     guard::{Reach, Refused},
     port::{Carrier, DeliveryError, Endpoint, Message, Outcome, Target},
     signature,
 };
-use crate::text::cut;
 
 /// How long one attempt may take, connecting and answer included.
 const TIMEOUT: Duration = Duration::from_secs(10);

@@ -7,15 +7,17 @@ use kernel::{
     text::{EmailAddress, Key},
     use_case,
 };
+use permissions as may;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::{Loaded, Page};
+use text::line;
 
-use crate::{Notifications, permissions as may, text::line};
+use crate::Recipients;
 
 /// What is known of an address. Its id is a keyed hash of the address, so that it is found without being readable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Suppression {
+pub struct Suppression {
     id: String,
     address: EmailAddress,
     bounce: Option<(Timestamp, String)>,
@@ -23,11 +25,13 @@ pub(crate) struct Suppression {
 }
 
 impl Suppression {
-    pub(crate) fn bounced(&self) -> bool {
+    /// Whether mail to it came back.
+    pub fn bounced(&self) -> bool {
         self.bounce.is_some()
     }
 
-    pub(crate) fn opted_out(&self, category: &Key) -> bool {
+    /// Whether its reader opted out of a category.
+    pub fn opted_out(&self, category: &Key) -> bool {
         self.out.contains(category)
     }
 }
@@ -46,14 +50,14 @@ impl Aggregate for Suppression {
     }
 }
 
-impl Notifications {
+impl Recipients {
     async fn suppression_id(&self, address: &EmailAddress, cx: &Cx) -> Result<String, Problem> {
         let key = self.store.keys().scope(cx.scope()).await?;
         Ok(key.blind("notifications/address", address.as_str()).to_lowercase())
     }
 
     /// What is known of an address.
-    pub(crate) async fn suppression(&self, address: &EmailAddress, cx: &Cx) -> Result<Option<Suppression>, Problem> {
+    pub async fn suppression(&self, address: &EmailAddress, cx: &Cx) -> Result<Option<Suppression>, Problem> {
         let id = self.suppression_id(address, cx).await?;
         Ok(self.store.at(cx).try_load::<Suppression>(&id).await?.map(Loaded::into_inner))
     }
@@ -82,13 +86,13 @@ impl Notifications {
     }
 
     /// Mail to the address came back.
-    pub(crate) async fn suppress(&self, address: &EmailAddress, why: &str, cx: &Cx) -> Result<(), Problem> {
+    pub async fn suppress(&self, address: &EmailAddress, why: &str, cx: &Cx) -> Result<(), Problem> {
         let bounce = (cx.real_now(), line(why, 200));
         self.note(address, cx, |it| it.bounce = Some(bounce.clone())).await
     }
 
     /// Whoever reads mail at the address opted out of a category.
-    pub(crate) async fn opt_out(&self, address: &EmailAddress, category: &Key, cx: &Cx) -> Result<(), Problem> {
+    pub async fn opt_out(&self, address: &EmailAddress, category: &Key, cx: &Cx) -> Result<(), Problem> {
         let note = |it: &mut Suppression| {
             it.out.insert(category.clone());
         };
@@ -96,7 +100,7 @@ impl Notifications {
     }
 
     /// Forgets what is known of an address.
-    pub(crate) async fn forget_address(&self, address: &EmailAddress, cx: &Cx) -> Result<(), Problem> {
+    pub async fn forget_address(&self, address: &EmailAddress, cx: &Cx) -> Result<(), Problem> {
         let (id, store) = (self.suppression_id(address, cx).await?, self.store.at(cx));
         match store.try_load::<Suppression>(&id).await? {
             Some(held) => store.delete(held, ()).await,
@@ -130,7 +134,7 @@ pub(crate) struct ListSuppressions {
 
 use_case!(ListSuppressions => List<SuppressionView>, "notifications.suppressions.list", Tenant, may::SUPPRESSION_READ, Tell);
 
-impl Handle<ListSuppressions> for Notifications {
+impl Handle<ListSuppressions> for Recipients {
     async fn handle(
         &self,
         it: ListSuppressions,
@@ -159,7 +163,7 @@ pub(crate) struct SuppressAddress {
 
 use_case!(SuppressAddress => (), "notifications.suppressions.add", Tenant, may::SUPPRESSION_UPDATE);
 
-impl Handle<SuppressAddress> for Notifications {
+impl Handle<SuppressAddress> for Recipients {
     async fn handle(&self, it: SuppressAddress, cx: Granted<SuppressAddress>) -> Result<(), Problem> {
         self.suppress(&it.address, &it.reason, &cx).await
     }
@@ -175,7 +179,7 @@ pub(crate) struct LiftSuppression {
 
 use_case!(LiftSuppression => (), "notifications.suppressions.lift", Tenant, may::SUPPRESSION_UPDATE);
 
-impl Handle<LiftSuppression> for Notifications {
+impl Handle<LiftSuppression> for Recipients {
     async fn handle(&self, it: LiftSuppression, cx: Granted<LiftSuppression>) -> Result<(), Problem> {
         // What its reader opted out of stays as it is.
         match self.suppression(&it.address, &cx).await? {

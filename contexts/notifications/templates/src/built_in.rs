@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use contracts::identity::LinkPurpose;
 use kernel::text::Key;
+use recipients::settings::SECURITY;
+use text::Locale;
 
-use super::{
+use crate::{
     variable::{Declared, Given, Type, Variable},
     wording::{Texts, Wording},
 };
-use crate::{settings::SECURITY, text::Locale};
 
 /// What differs from one link to the next.
 struct Words {
@@ -70,17 +71,17 @@ const fn words(purpose: LinkPurpose) -> &'static Words {
 }
 
 /// The template that brings a person a link.
-pub(crate) const fn key_of(purpose: LinkPurpose) -> &'static str {
+pub const fn key_of(purpose: LinkPurpose) -> &'static str {
     words(purpose).key
 }
 
 /// The keys of all of them.
-pub(crate) fn keys() -> impl Iterator<Item = &'static str> {
+pub fn keys() -> impl Iterator<Item = &'static str> {
     ALL.into_iter().map(|it| it.key)
 }
 
 /// What an override must use, so that nobody is mailed a link that is missing.
-pub(crate) fn must(key: &Key) -> &'static [&'static str] {
+pub fn must(key: &Key) -> &'static [&'static str] {
     if keys().any(|it| it == key.as_str()) { &["link"] } else { &[] }
 }
 
@@ -94,7 +95,7 @@ fn variables() -> Declared {
 }
 
 /// The wording of the platform, if it has this template.
-pub(crate) fn wording(key: &Key) -> Option<Wording> {
+pub fn wording(key: &Key) -> Option<Wording> {
     let Words { subject, why, button, otherwise, .. } = ALL.into_iter().find(|it| it.key == key.as_str())?;
     let text = format!(
         "Hello {{{{ name }}}},\n\n{why}\n\n{button}:\n{{{{ link }}}}\n\n{LASTS}\n{otherwise}\n\
@@ -128,7 +129,7 @@ pub(crate) fn wording(key: &Key) -> Option<Wording> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::template::wording::Surroundings;
+    use crate::wording::Surroundings;
 
     #[test]
     fn each_gives_the_link_as_a_button_and_as_text_and_escapes_what_others_wrote() {

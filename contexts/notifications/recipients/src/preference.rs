@@ -4,18 +4,16 @@ use std::collections::BTreeMap;
 
 use contracts::notifications::NotificationPreferenceChanged;
 use kernel::{Aggregate, AnyEvent, Granted, Handle, Problem, ScopeKind, UserId, text::Key, use_case};
+use permissions as may;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use text::Locale;
 
 use crate::{
-    Notifications,
-    notification::{
-        Means,
-        plan::{Because, Facts, Mailbox, plan},
-    },
-    permissions as may,
+    Recipients,
+    means::Means,
+    plan::{Because, Facts, Mailbox, plan},
     settings::Settings,
-    text::Locale,
 };
 
 /// By what a person can be told.
@@ -25,25 +23,26 @@ const MOST: usize = 100;
 
 /// The choices of a person: those that differ from what the tenant decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Preference {
+pub struct Preference {
     user: UserId,
     choices: BTreeMap<Key, BTreeMap<Means, bool>>,
-    pub(crate) locale: Option<Locale>,
+    /// The language that they chose.
+    pub locale: Option<Locale>,
 }
 
 impl Preference {
     /// Nothing chosen yet.
-    pub(crate) fn none_of(user: UserId) -> Self {
+    pub fn none_of(user: UserId) -> Self {
         Self { user, choices: BTreeMap::new(), locale: None }
     }
 
     /// What was chosen for a category.
-    pub(crate) fn chosen(&self, category: &Key) -> BTreeMap<Means, bool> {
+    pub fn chosen(&self, category: &Key) -> BTreeMap<Means, bool> {
         self.choices.get(category).cloned().unwrap_or_default()
     }
 
     /// Chooses, or leaves it to the tenant again.
-    pub(crate) fn choose(&mut self, category: &Key, means: Means, wanted: Option<bool>) -> Result<(), Problem> {
+    pub fn choose(&mut self, category: &Key, means: Means, wanted: Option<bool>) -> Result<(), Problem> {
         if Settings::is_mandatory(category) || !OFFERED.contains(&means) {
             let detail = "nobody can opt out of this, and nobody is told by other channels than mail and inbox";
             return Err(Problem::invalid_field(format!("/choices/{category}/{}", means.name()), detail));
@@ -138,13 +137,13 @@ pub(crate) struct GetPreferences {}
 
 use_case!(GetPreferences => PreferencesView, "notifications.preferences.get", Tenant, may::PREFERENCE_READ, Tell);
 
-impl Handle<GetPreferences> for Notifications {
+impl Handle<GetPreferences> for Recipients {
     async fn handle(&self, _: GetPreferences, cx: Granted<GetPreferences>) -> Result<PreferencesView, Problem> {
         let user = cx.user()?;
         let held = self.store.at(&cx).try_load::<Preference>(&user).await?;
         let held = held.map_or_else(|| Preference::none_of(user), store::Loaded::into_inner);
         cx.permit(&held)?;
-        Ok(view(&held, &*self.known.settings(&self.store, &cx).await?))
+        Ok(view(&held, &*self.settings(&cx).await?))
     }
 }
 
@@ -161,11 +160,11 @@ pub(crate) struct ChoosePreferences {
 
 use_case!(ChoosePreferences => PreferencesView, "notifications.preferences.choose", Tenant, may::PREFERENCE_SET);
 
-impl Handle<ChoosePreferences> for Notifications {
+impl Handle<ChoosePreferences> for Recipients {
     async fn handle(&self, it: ChoosePreferences, cx: Granted<ChoosePreferences>) -> Result<PreferencesView, Problem> {
         let user = cx.user()?;
         cx.permit_owner(Some(user))?;
-        let settings = self.known.settings(&self.store, &cx).await?;
+        let settings = self.settings(&cx).await?;
         let categories = settings.categories();
         if let Some(unknown) = it.choices.keys().find(|key| !categories.contains_key(*key)) {
             return Err(Problem::invalid_field(format!("/choices/{unknown}"), "there is no such category"));
@@ -183,9 +182,9 @@ impl Handle<ChoosePreferences> for Notifications {
     }
 }
 
-impl Notifications {
+impl Recipients {
     /// Changes what a person chose.
-    pub(crate) async fn choose(
+    pub async fn choose(
         &self,
         user: UserId,
         cx: &kernel::Cx,

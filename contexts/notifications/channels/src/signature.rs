@@ -8,12 +8,12 @@ use ring::hmac;
 const PREFIX: &str = "whsec_";
 
 /// A secret of 32 random bytes, as text.
-pub(crate) fn secret(random: [u8; 32]) -> String {
+pub fn secret(random: [u8; 32]) -> String {
     format!("{PREFIX}{}", BASE64.encode(&random))
 }
 
 /// The value of `webhook-signature`; empty without a secret that can sign.
-pub(crate) fn sign<'a>(secrets: impl IntoIterator<Item = &'a str>, id: &str, seconds: i64, body: &[u8]) -> String {
+pub fn sign<'a>(secrets: impl IntoIterator<Item = &'a str>, id: &str, seconds: i64, body: &[u8]) -> String {
     let sign = |secret: &str| {
         let bytes = BASE64.decode(secret.strip_prefix(PREFIX)?.as_bytes()).ok()?;
         let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &bytes));

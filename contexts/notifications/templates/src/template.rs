@@ -1,44 +1,45 @@
 //! A template: what is said in a kind of message. Drafted, published as a version, rolled back to an earlier one.
 
-pub(crate) mod built_in;
-pub(crate) mod commands;
-pub(crate) mod engine;
-pub(crate) mod queries;
-pub(crate) mod variable;
-pub(crate) mod wording;
-
 use contracts::notifications::TemplateUpdated;
 use kernel::{Aggregate, Problem, ProblemKind, ScopeKind, Term, Timestamp, text::Key};
 use serde::{Deserialize, Serialize};
 
-use wording::Wording;
+use crate::wording::Wording;
 
 /// The most versions that are kept; the oldest goes first, but never the one in force.
 const KEPT: usize = 10;
 
 /// A published wording.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Version {
-    pub(crate) number: u32,
-    pub(crate) published: Timestamp,
-    pub(crate) wording: Wording,
+pub struct Version {
+    /// Counted from 1.
+    pub number: u32,
+    /// When it was published.
+    pub published: Timestamp,
+    /// What it says.
+    pub wording: Wording,
 }
 
 /// A tenant's template.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Template {
-    pub(crate) key: Key,
-    pub(crate) draft: Option<Wording>,
+pub struct Template {
+    /// How it is called.
+    pub key: Key,
+    /// What is being written.
+    pub draft: Option<Wording>,
     /// The version in force; 0 before the first.
-    pub(crate) current: u32,
-    pub(crate) versions: Vec<Version>,
+    pub current: u32,
+    /// All that were published, the oldest first.
+    pub versions: Vec<Version>,
 }
 
 /// Why a template cannot be published or rolled back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum TemplateError {
+pub enum TemplateError {
+    /// There is nothing to publish.
     #[error("there is no draft to publish")]
     NoDraft,
+    /// There is no such version.
     #[error("there is no such version of this template, or not any more")]
     NoVersion,
 }
@@ -55,12 +56,12 @@ impl From<TemplateError> for Problem {
 
 impl Template {
     /// Nothing said yet.
-    pub(crate) fn new(key: Key) -> Self {
+    pub fn new(key: Key) -> Self {
         Self { key, draft: None, current: 0, versions: Vec::new() }
     }
 
     /// Publishes the draft.
-    pub(crate) fn publish(&mut self, now: Timestamp) -> Result<TemplateUpdated, TemplateError> {
+    pub fn publish(&mut self, now: Timestamp) -> Result<TemplateUpdated, TemplateError> {
         let wording = self.draft.take().ok_or(TemplateError::NoDraft)?;
         let number = self.versions.iter().map(|it| it.number).max().unwrap_or(0) + 1;
         self.versions.push(Version { number, published: now, wording });
@@ -71,7 +72,7 @@ impl Template {
     }
 
     /// Puts an earlier version in force again.
-    pub(crate) fn roll_back(&mut self, number: u32) -> Result<TemplateUpdated, TemplateError> {
+    pub fn roll_back(&mut self, number: u32) -> Result<TemplateUpdated, TemplateError> {
         let place = self.versions.iter().position(|it| it.number == number).ok_or(TemplateError::NoVersion)?;
         // The last is the one that is kept longest.
         let version = self.versions.remove(place);
@@ -85,7 +86,7 @@ impl Template {
     }
 
     /// The version in force.
-    pub(crate) fn published(&self) -> Option<&Version> {
+    pub fn published(&self) -> Option<&Version> {
         self.versions.iter().find(|it| it.number == self.current)
     }
 }

@@ -2,26 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use channels::{
+    channel::{Channel, Kind},
+    guard::Reach,
+};
 use contracts::notifications::ChannelId;
 use kernel::{
     Aggregate, Granted, Handle, Problem, ScopeKind, Timestamp,
     text::{DisplayName, Key, Slug},
     use_case,
 };
+use permissions as may;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use text::Locale;
 
-use crate::{
-    Notifications,
-    brand::Brand,
-    channel::{Channel, Kind},
-    notification::Means,
-    permissions as may,
-    text::Locale,
-};
+use crate::{Recipients, brand::Brand, means::Means};
 
 /// The category of what concerns a person's account: nobody can opt out.
-pub(crate) const SECURITY: &str = "security";
+pub const SECURITY: &str = "security";
 /// The category of what a person's own acts bring about: nobody can opt out.
 pub(crate) const TRANSACTIONAL: &str = "transactional";
 /// The category of news of the product.
@@ -32,49 +31,52 @@ const MOST: usize = 50;
 /// A category of notifications: what people choose by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Category {
+pub struct Category {
     /// What people call it.
-    pub(crate) name: DisplayName,
+    pub name: DisplayName,
     /// By what it is delivered to those who have not chosen.
-    pub(crate) defaults: BTreeSet<Means>,
+    pub defaults: BTreeSet<Means>,
 }
 
 /// What a tenant has decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Settings {
+pub struct Settings {
     /// The tenant's name and subdomain, as it was provisioned.
-    pub(crate) tenant: Option<(DisplayName, Slug)>,
-    pub(crate) locale: Locale,
+    pub tenant: Option<(DisplayName, Slug)>,
+    /// The language where nobody chose one.
+    pub locale: Locale,
     pub(crate) retention_days: u16,
-    pub(crate) mail: Option<ChannelId>,
+    /// The tenant's own mail server, if it uses one.
+    pub mail: Option<ChannelId>,
     /// How the tenant presents itself.
     #[serde(default)]
-    pub(crate) brand: Brand,
+    pub brand: Brand,
     categories: BTreeMap<Key, Category>,
 }
 
 impl Settings {
-    pub(crate) const ID: &'static str = "settings";
+    /// The id of those that a tenant has.
+    pub const ID: &'static str = "settings";
 
     /// What holds until a tenant decides otherwise.
-    pub(crate) fn new(tenant: Option<(DisplayName, Slug)>) -> Self {
+    pub fn new(tenant: Option<(DisplayName, Slug)>) -> Self {
         let (brand, categories) = (Brand::default(), BTreeMap::new());
         Self { tenant, locale: Locale::english(), retention_days: 90, mail: None, brand, categories }
     }
 
     /// What the tenant is called: as it calls itself, or as it was provisioned.
-    pub(crate) fn company(&self) -> String {
+    pub fn company(&self) -> String {
         let name = self.brand.name.as_ref().or(self.tenant.as_ref().map(|(name, _)| name));
         name.map(ToString::to_string).unwrap_or_default()
     }
 
     /// Whether people must get what is in this category.
-    pub(crate) fn is_mandatory(category: &Key) -> bool {
+    pub fn is_mandatory(category: &Key) -> bool {
         [SECURITY, TRANSACTIONAL].contains(&category.as_str())
     }
 
     /// All categories: the platform's, and the tenant's own.
-    pub(crate) fn categories(&self) -> BTreeMap<Key, Category> {
+    pub fn categories(&self) -> BTreeMap<Key, Category> {
         let own = |key: &str, name: &str, defaults: &[Means]| {
             let defaults = defaults.iter().copied().collect();
             Some((key.parse().ok()?, Category { name: name.parse().ok()?, defaults }))
@@ -92,7 +94,7 @@ impl Settings {
     }
 
     /// When what ends now is removed.
-    pub(crate) fn removal(&self, now: Timestamp) -> Timestamp {
+    pub fn removal(&self, now: Timestamp) -> Timestamp {
         now.checked_add(days(self.retention_days)).unwrap_or(Timestamp::MAX)
     }
 }
@@ -139,7 +141,7 @@ pub(crate) struct GetSettings {}
 
 use_case!(GetSettings => SettingsView, "notifications.settings.get", Tenant, may::SETTINGS_READ, Tell);
 
-impl Handle<GetSettings> for Notifications {
+impl Handle<GetSettings> for Recipients {
     async fn handle(&self, _: GetSettings, cx: Granted<GetSettings>) -> Result<SettingsView, Problem> {
         let held = self.store.at(&cx).try_load::<Settings>(&Settings::ID.to_owned()).await?;
         Ok(held.map_or_else(|| (&Settings::new(None)).into(), |it| (&*it).into()))
@@ -164,7 +166,7 @@ pub(crate) struct UpdateSettings {
 
 use_case!(UpdateSettings => SettingsView, "notifications.settings.update", Tenant, may::SETTINGS_UPDATE);
 
-impl Handle<UpdateSettings> for Notifications {
+impl Handle<UpdateSettings> for Recipients {
     async fn handle(&self, it: UpdateSettings, cx: Granted<UpdateSettings>) -> Result<SettingsView, Problem> {
         if !(1..=730).contains(&it.retention_days) {
             return Err(Problem::invalid_field("/retention_days", "expected 1 to 730 days"));
@@ -188,7 +190,29 @@ impl Handle<UpdateSettings> for Notifications {
             Ok(())
         });
         let changed = changed.await?;
-        self.known.forget_settings(cx.scope());
+        self.known.forget(&cx.scope());
         Ok((&*changed).into())
+    }
+}
+
+/// How the installation is reached, and what it may reach.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// `http` or `https`.
+    pub scheme: String,
+    /// The host name; tenants are its subdomains.
+    pub host: String,
+    /// The port in addresses, where it is not the scheme's own.
+    pub port: Option<u16>,
+    /// Where endpoints and mail servers of tenants may be.
+    pub reach: Reach,
+}
+
+impl Site {
+    /// The origin of a tenant, once it is known how it is called.
+    pub fn origin(&self, settings: &Settings) -> Option<String> {
+        let (_, slug) = settings.tenant.as_ref()?;
+        let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
+        Some(format!("{}://{slug}.{}{port}", self.scheme, self.host))
     }
 }

@@ -1,21 +1,22 @@
 //! What changes templates, and tries them.
 
+use channels::port::{Content, Message, Target};
 use contracts::notifications::TemplateUpdated;
 use kernel::{Granted, Handle, Problem, ProblemKind, text::Key, use_case};
+use permissions as may;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use super::{
-    Template, built_in,
-    queries::{PreviewTemplate, TemplateView},
+use templates::{
+    built_in,
+    template::Template,
     variable::Values,
     wording::{Rendered, Wording},
 };
+use text::Locale;
+
 use crate::{
     Notifications,
-    channel::port::{Content, Message, Target},
-    permissions as may,
-    text::Locale,
+    template_queries::{PreviewTemplate, TemplateView},
 };
 
 /// Saves what a template is to say. It is tried with the examples of its variables first; nothing is sent by it until it
@@ -129,7 +130,7 @@ use_case!(TestTemplate => Rendered, "notifications.templates.test", Tenant, may:
 
 impl Handle<TestTemplate> for Notifications {
     async fn handle(&self, it: TestTemplate, cx: Granted<TestTemplate>) -> Result<Rendered, Problem> {
-        let person = self.person(&cx, cx.user()?).await?;
+        let person = self.recipients.person(&cx, cx.user()?).await?;
         let person = person.ok_or_else(|| Problem::not_found("address of yours"))?;
         let TestTemplate { template, locale, variables } = it;
         let preview = PreviewTemplate { template, locale, variables };
@@ -137,7 +138,7 @@ impl Handle<TestTemplate> for Notifications {
         let content = Content { subject: rendered.subject.clone(), text: rendered.text.clone(), ..Content::default() };
         let content = Content { html: rendered.html.clone(), ..content };
         let message = Message { id: cx.new_id(), to: Target::Mail(person.email.clone()), content };
-        let settings = self.known.settings(&self.store, &cx).await?;
+        let settings = self.recipients.settings(&cx).await?;
         let outcome = self.mailer(&settings, &cx).await?.deliver(&message).await;
         outcome.result.map(|()| rendered).map_err(|error| {
             Problem::new(ProblemKind::Refused, "notifications.test_not_sent", format!("the mail was not sent: {error}"))

@@ -1,13 +1,5 @@
 //! A channel of a tenant's own: a mail server, or a webhook endpoint.
 
-pub(crate) mod commands;
-pub(crate) mod guard;
-pub(crate) mod port;
-pub(crate) mod queries;
-pub(crate) mod signature;
-pub(crate) mod smtp;
-pub(crate) mod webhook;
-
 use std::{str::FromStr, time::Duration};
 
 use contracts::notifications::{ChannelDisabled, ChannelId, ChannelUpdated};
@@ -18,7 +10,7 @@ use kernel::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use port::Endpoint;
+use crate::port::Endpoint;
 
 /// For how long an endpoint may fail before nothing more is sent to it.
 const PATIENCE: Duration = Duration::from_hours(5 * 24);
@@ -81,8 +73,10 @@ struct Secret {
 
 /// A webhook endpoint.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Webhook {
-    pub(crate) url: String,
+pub struct Webhook {
+    /// Where it is.
+    pub url: String,
+    /// The events that it follows.
     pub(crate) events: Vec<Pattern>,
     secrets: Vec<Secret>,
     failing_since: Option<Timestamp>,
@@ -90,27 +84,34 @@ pub(crate) struct Webhook {
 
 /// A mail server. The body of the aggregate is sealed under the tenant's key, the password with it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct MailServer {
-    pub(crate) host: String,
-    pub(crate) port: u16,
+pub struct MailServer {
+    /// Where it is.
+    pub host: String,
+    /// The port.
+    pub port: u16,
     pub(crate) tls: bool,
-    pub(crate) user: Option<String>,
-    pub(crate) password: Option<String>,
-    pub(crate) from: String,
+    /// With what the tenant signs in there.
+    pub user: Option<String>,
+    /// The password for it.
+    pub password: Option<String>,
+    /// The sender.
+    pub from: String,
 }
 
 /// What it is.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// A mail server.
     Smtp(MailServer),
+    /// A webhook endpoint.
     Webhook(Webhook),
 }
 
 /// Whether anything is sent by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum State {
+pub enum State {
     /// It is used.
     Enabled,
     /// It is not, because someone said so.
@@ -121,11 +122,15 @@ pub(crate) enum State {
 
 /// A channel of a tenant.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Channel {
-    pub(crate) id: ChannelId,
-    pub(crate) name: DisplayName,
-    pub(crate) kind: Kind,
-    pub(crate) state: State,
+pub struct Channel {
+    /// Which.
+    pub id: ChannelId,
+    /// How it is called.
+    pub name: DisplayName,
+    /// What it is.
+    pub kind: Kind,
+    /// Whether it is used.
+    pub state: State,
 }
 
 fn not_a_webhook() -> Problem {
@@ -140,25 +145,26 @@ impl Webhook {
     }
 
     /// Whether an event of this type goes to it.
-    pub(crate) fn follows(&self, event: &str) -> bool {
+    pub fn follows(&self, event: &str) -> bool {
         self.events.iter().any(|it| it.matches(event))
     }
 }
 
 impl Channel {
     /// A channel that is used from now on.
-    pub(crate) fn new(id: ChannelId, name: DisplayName, kind: Kind) -> (Self, ChannelUpdated) {
+    pub fn new(id: ChannelId, name: DisplayName, kind: Kind) -> (Self, ChannelUpdated) {
         (Self { id, name, kind, state: State::Enabled }, ChannelUpdated { channel: id })
     }
 
-    pub(crate) fn webhook(&self) -> Result<&Webhook, Problem> {
+    /// The endpoint that it is.
+    pub fn webhook(&self) -> Result<&Webhook, Problem> {
         match &self.kind {
             Kind::Webhook(webhook) => Ok(webhook),
             Kind::Smtp(_) => Err(not_a_webhook()),
         }
     }
 
-    fn webhook_mut(&mut self) -> Result<&mut Webhook, Problem> {
+    pub(crate) fn webhook_mut(&mut self) -> Result<&mut Webhook, Problem> {
         match &mut self.kind {
             Kind::Webhook(webhook) => Ok(webhook),
             Kind::Smtp(_) => Err(not_a_webhook()),
@@ -166,7 +172,7 @@ impl Channel {
     }
 
     /// Where its messages go, with the secrets that are valid now.
-    pub(crate) fn endpoint(&self, now: Timestamp) -> Option<Endpoint> {
+    pub fn endpoint(&self, now: Timestamp) -> Option<Endpoint> {
         let webhook = self.webhook().ok().filter(|_| self.state == State::Enabled)?;
         let valid = |it: &&Secret| it.until.is_none_or(|until| until > now);
         let secrets = webhook.secrets.iter().filter(valid).map(|it| it.text.clone()).collect();
@@ -186,7 +192,7 @@ impl Channel {
     }
 
     /// Switches it. One that failed begins anew.
-    pub(crate) fn switch(&mut self, state: State) -> Vec<AnyEvent> {
+    pub fn switch(&mut self, state: State) -> Vec<AnyEvent> {
         if self.state == state {
             return Vec::new();
         }
@@ -198,7 +204,7 @@ impl Channel {
     }
 
     /// An attempt ended: in success, or not for the first time, or for good.
-    pub(crate) fn attempted(&mut self, delivered: bool, gone: bool, now: Timestamp) -> Vec<AnyEvent> {
+    pub fn attempted(&mut self, delivered: bool, gone: bool, now: Timestamp) -> Vec<AnyEvent> {
         let (channel, enabled) = (self.id, self.state == State::Enabled);
         let Ok(webhook) = self.webhook_mut() else { return Vec::new() };
         if delivered {

@@ -14,9 +14,11 @@ pub enum Reach {
 
 /// Why a server is not connected to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refused {
+pub enum Refused {
+    /// No such name.
     #[error("the host name does not resolve")]
     Unknown,
+    /// In a network of the installation's own.
     #[error("the address is not one of the public internet")]
     Private,
 }
@@ -57,7 +59,7 @@ impl Reach {
     }
 
     /// The addresses of a host that may be connected to.
-    pub(crate) async fn resolve(self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Refused> {
+    pub async fn resolve(self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Refused> {
         let found = tokio::net::lookup_host((host, port)).await.map_err(|_| Refused::Unknown)?;
         let mut found = found.peekable();
         if found.peek().is_none() {

@@ -4,20 +4,21 @@ use std::time::Duration;
 
 use contracts::notifications::{ChannelId, ChannelUpdated};
 use kernel::{Cx, Granted, Handle, Problem, ProblemKind, text::DisplayName, use_case};
+use permissions as may;
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use store::Page;
 
-use super::{
-    Channel, Kind, MailServer, PATTERNS, Pattern, State, Webhook,
+use crate::{
+    Channels,
+    channel::{Channel, Kind, MailServer, PATTERNS, Pattern, State, Webhook},
     guard::Reach,
     queries::ChannelView,
     signature,
     smtp::{Smtp, SmtpSettings},
     webhook,
 };
-use crate::{Notifications, permissions as may};
 
 /// The most channels of a tenant.
 const MOST: usize = 50;
@@ -43,7 +44,7 @@ fn checked_events(events: &[Pattern]) -> Result<(), Problem> {
     Err(Problem::invalid_field("/events", format!("expected at most {PATTERNS} patterns")))
 }
 
-impl Notifications {
+impl Channels {
     async fn add(&self, cx: &Cx, name: DisplayName, kind: Kind) -> Result<Channel, Problem> {
         let store = self.store.at(cx);
         let held = store.list::<Channel>("all", "", &Page { limit: MOST, ..Page::default() }).await?;
@@ -54,7 +55,7 @@ impl Notifications {
         }
         let (channel, made) = Channel::new(cx.new_id(), name, kind);
         let made = store.create(channel, made).await?.into_inner();
-        self.known.forget_endpoints(cx.scope());
+        self.endpoints.forget(&cx.scope());
         Ok(made)
     }
 }
@@ -74,11 +75,11 @@ pub(crate) struct CreateWebhook {
 
 use_case!(CreateWebhook => ChannelMade, "notifications.channels.create_webhook", Tenant, may::CHANNEL_UPDATE, Reveal);
 
-impl Handle<CreateWebhook> for Notifications {
+impl Handle<CreateWebhook> for Channels {
     async fn handle(&self, it: CreateWebhook, cx: Granted<CreateWebhook>) -> Result<ChannelMade, Problem> {
         checked_events(&it.events)?;
         let secret = signature::secret(cx.random());
-        let webhook = Webhook::new(checked_url(&it.url, self.site.reach)?, it.events, secret.clone());
+        let webhook = Webhook::new(checked_url(&it.url, self.reach)?, it.events, secret.clone());
         let made = self.add(&cx, it.name, Kind::Webhook(webhook)).await?;
         Ok(ChannelMade { channel: (&made).into(), secret: Some(secret) })
     }
@@ -106,7 +107,7 @@ use_case!(CreateMailServer => ChannelMade, "notifications.channels.create_mail_s
 
 impl MailServer {
     /// As the SMTP client takes it.
-    pub(crate) fn settings(&self) -> SmtpSettings {
+    pub fn settings(&self) -> SmtpSettings {
         let secret = |text: &Option<String>| text.clone().map(SecretString::from);
         let (user, password) = (secret(&self.user), secret(&self.password));
         let (host, from) = (self.host.clone(), self.from.clone());
@@ -114,13 +115,13 @@ impl MailServer {
     }
 }
 
-impl Handle<CreateMailServer> for Notifications {
+impl Handle<CreateMailServer> for Channels {
     async fn handle(&self, it: CreateMailServer, cx: Granted<CreateMailServer>) -> Result<ChannelMade, Problem> {
         let texts = [Some(&it.host), Some(&it.from), it.user.as_ref(), it.password.as_ref()];
         if texts.into_iter().flatten().any(|text| text.len() > 500 || text.chars().any(char::is_control)) {
             return Err(Problem::invalid_field("", "expected texts of at most 500 bytes without line breaks"));
         }
-        let reach = self.site.reach;
+        let reach = self.reach;
         let found = reach.resolve(&it.host, it.port).await;
         let found = found.map_err(|error| Problem::invalid_field("/host", error.to_string()))?;
         // Only a server on this machine can do without; and that one is reached in development only.
@@ -147,10 +148,10 @@ pub(crate) struct UpdateWebhook {
 
 use_case!(UpdateWebhook => ChannelView, "notifications.channels.update_webhook", Tenant, may::CHANNEL_UPDATE);
 
-impl Handle<UpdateWebhook> for Notifications {
+impl Handle<UpdateWebhook> for Channels {
     async fn handle(&self, it: UpdateWebhook, cx: Granted<UpdateWebhook>) -> Result<ChannelView, Problem> {
         checked_events(&it.events)?;
-        let url = checked_url(&it.url, self.site.reach)?;
+        let url = checked_url(&it.url, self.reach)?;
         let store = self.store.at(&cx);
         let changed = store.change(&it.channel, |channel: &mut Channel| {
             let webhook = channel.webhook_mut()?;
@@ -158,7 +159,7 @@ impl Handle<UpdateWebhook> for Notifications {
             Ok(ChannelUpdated { channel: channel.id })
         });
         let changed = changed.await?;
-        self.known.forget_endpoints(cx.scope());
+        self.endpoints.forget(&cx.scope());
         Ok((&*changed).into())
     }
 }
@@ -176,12 +177,12 @@ pub(crate) struct SwitchChannel {
 
 use_case!(SwitchChannel => ChannelView, "notifications.channels.switch", Tenant, may::CHANNEL_UPDATE);
 
-impl Handle<SwitchChannel> for Notifications {
+impl Handle<SwitchChannel> for Channels {
     async fn handle(&self, it: SwitchChannel, cx: Granted<SwitchChannel>) -> Result<ChannelView, Problem> {
         let state = if it.enabled { State::Enabled } else { State::Paused };
         let rule = |channel: &mut Channel| Ok(channel.switch(state));
         let changed = self.store.at(&cx).change(&it.channel, rule).await?;
-        self.known.forget_endpoints(cx.scope());
+        self.endpoints.forget(&cx.scope());
         Ok((&*changed).into())
     }
 }
@@ -199,7 +200,7 @@ pub(crate) struct RotateSecret {
 
 use_case!(RotateSecret => ChannelMade, "notifications.channels.rotate_secret", Tenant, may::CHANNEL_UPDATE, Reveal);
 
-impl Handle<RotateSecret> for Notifications {
+impl Handle<RotateSecret> for Channels {
     async fn handle(&self, it: RotateSecret, cx: Granted<RotateSecret>) -> Result<ChannelMade, Problem> {
         let overlap = it.overlap_hours.unwrap_or(24);
         if overlap > 168 {
@@ -222,12 +223,12 @@ pub(crate) struct RemoveChannel {
 
 use_case!(RemoveChannel => (), "notifications.channels.remove", Tenant, may::CHANNEL_UPDATE);
 
-impl Handle<RemoveChannel> for Notifications {
+impl Handle<RemoveChannel> for Channels {
     async fn handle(&self, it: RemoveChannel, cx: Granted<RemoveChannel>) -> Result<(), Problem> {
         let store = self.store.at(&cx);
         let channel = store.load::<Channel>(&it.channel).await?;
         store.delete(channel, ChannelUpdated { channel: it.channel }).await?;
-        self.known.forget_endpoints(cx.scope());
+        self.endpoints.forget(&cx.scope());
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::channel::port::Content;
+use crate::port::Content;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 

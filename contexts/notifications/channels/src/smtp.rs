@@ -19,7 +19,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
-use super::port::{Carrier, DeliveryError, Message, Outcome, Target};
+use crate::port::{Carrier, DeliveryError, Message, Outcome, Target};
 
 /// How long one command of the protocol may take, and a whole attempt.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -85,7 +85,7 @@ impl Smtp {
     }
 
     /// The same, connecting to an address that was checked, whatever the name resolves to the next moment.
-    pub(crate) fn at(settings: &SmtpSettings, checked: Option<IpAddr>) -> Result<Self, SmtpError> {
+    pub fn at(settings: &SmtpSettings, checked: Option<IpAddr>) -> Result<Self, SmtpError> {
         let from = settings.from.parse()?;
         let tls = match (settings.tls, settings.port) {
             (false, _) => Tls::None,
@@ -190,7 +190,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::channel::port::Content;
+    use crate::port::Content;
 
     /// A relay that answers recipients as told and notes what it is sent.
     async fn relay(listener: &TcpListener, recipients: &str, sent: &Mutex<String>) {

@@ -6,19 +6,19 @@ use kernel::{Problem, ProblemKind, text::Key};
 use minijinja::value::Value;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use text::{Locale, line};
 
-use super::{
+use crate::{
     engine::{Compiled, Fault},
     variable::{self, Declared, OWN, Values},
 };
-use crate::text::{Locale, line};
 
 /// The most languages of a template.
 const LOCALES: usize = 20;
 /// The largest wording, in bytes of JSON. Ten versions of it must fit one aggregate.
 const LARGEST: usize = 64 << 10;
 /// What a problem is called where a template fails with the variables that it was given.
-pub(crate) const NOT_RENDERED: &str = "notifications.not_rendered";
+pub const NOT_RENDERED: &str = "notifications.not_rendered";
 /// The longest rendered subject, in bytes.
 const SUBJECT: usize = 300;
 
@@ -27,65 +27,66 @@ const SUBJECT: usize = 300;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Texts {
     /// The subject of a mail, the heading in the inbox.
-    pub(crate) subject: String,
+    pub subject: String,
     /// The message as plain text.
-    pub(crate) text: String,
+    pub text: String,
     /// The same as HTML; without it a mail is plain text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) html: Option<String>,
+    pub html: Option<String>,
 }
 
 /// A wording: variables and texts, to be published as a whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Wording {
+pub struct Wording {
     /// The category in which it is sent; people choose by categories.
-    pub(crate) category: Key,
+    pub category: Key,
     /// What it is told when it is sent.
     #[serde(default)]
-    pub(crate) variables: Declared,
+    pub variables: Declared,
     /// The texts, by language.
     pub(crate) locales: BTreeMap<Locale, Texts>,
 }
 
 /// A wording that is ready to be rendered.
 #[derive(Debug)]
-pub(crate) struct Ready {
-    pub(crate) wording: Wording,
+pub struct Ready {
+    /// What it says.
+    pub wording: Wording,
     compiled: Compiled,
 }
 
 /// A message in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct Rendered {
+pub struct Rendered {
     /// The language that it came to.
-    pub(crate) locale: Locale,
+    pub locale: Locale,
     /// The subject line.
-    pub(crate) subject: String,
+    pub subject: String,
     /// The plain text.
-    pub(crate) text: String,
+    pub text: String,
     /// The HTML.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) html: Option<String>,
+    pub html: Option<String>,
 }
 
 /// What the platform tells every template.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Surroundings {
+pub struct Surroundings {
     /// The tenant's name.
-    pub(crate) company: String,
+    pub company: String,
     /// The recipient's name, where it is known.
-    pub(crate) recipient: String,
+    pub recipient: String,
     /// The link by which the recipient opts out, where that is possible.
-    pub(crate) unsubscribe: String,
+    pub unsubscribe: String,
     /// The address of the tenant's logo, if it has one.
-    pub(crate) logo: String,
+    pub logo: String,
     /// The colour of buttons.
-    pub(crate) accent: String,
+    pub accent: String,
     /// That of text upon them.
-    pub(crate) on_accent: String,
+    pub on_accent: String,
     /// Where the tenant's people find help, if it says so.
-    pub(crate) support: String,
+    pub support: String,
 }
 
 impl Surroundings {
@@ -108,7 +109,7 @@ impl Wording {
     /// Compiles it and tries it with its examples, so that what is unknown, missing or malformed is found now. All the
     /// faults are named. The variables of `must` are secrets without which a message is of no use: every text uses them,
     /// and no subject.
-    pub(crate) fn ready(self, must: &[&str]) -> Result<Ready, Problem> {
+    pub fn ready(self, must: &[&str]) -> Result<Ready, Problem> {
         let mut faults = variable::faults(&self.variables);
         let size = serde_json::to_vec(&self).map_err(Problem::internal)?.len();
         if size > LARGEST || !(1..=LOCALES).contains(&self.locales.len()) {
@@ -175,7 +176,7 @@ impl Ready {
     }
 
     /// Renders it in the first of these languages that it speaks, or else in any.
-    pub(crate) fn render(&self, wanted: &[Locale], around: &Surroundings, given: &Values) -> Result<Rendered, Problem> {
+    pub fn render(&self, wanted: &[Locale], around: &Surroundings, given: &Values) -> Result<Rendered, Problem> {
         let values = variable::checked(&self.wording.variables, given)?;
         let speaks = |locale: &&Locale| self.wording.locales.contains_key(*locale);
         let locale = wanted.iter().find(speaks).or_else(|| self.wording.locales.keys().next());

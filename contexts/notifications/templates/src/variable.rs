@@ -8,16 +8,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The most variables of a template, and the most items of a list.
-pub(crate) const MOST: usize = 100;
+pub const MOST: usize = 100;
 /// The longest text, in bytes.
 const LONGEST: usize = 10_000;
 /// What the platform tells every template; nobody declares these.
-pub(crate) const OWN: [&str; 7] = ["company", "recipient", "unsubscribe", "logo", "accent", "on_accent", "support"];
+pub const OWN: [&str; 7] = ["company", "recipient", "unsubscribe", "logo", "accent", "on_accent", "support"];
 
 /// What a variable can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Type {
+pub enum Type {
     /// A text of at most 10,000 bytes.
     Text,
     /// A number.
@@ -33,7 +33,7 @@ pub(crate) enum Type {
 /// A value of a variable.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub(crate) enum Given {
+pub enum Given {
     /// True or false.
     Flag(bool),
     /// A number.
@@ -47,20 +47,20 @@ pub(crate) enum Given {
 /// A variable, as a template declares it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Variable {
+pub struct Variable {
     /// What it is.
     pub(crate) r#type: Type,
     /// A value to try the template with.
-    pub(crate) example: Given,
+    pub example: Given,
     /// Whether it may be left out: it is then empty, or false.
     #[serde(default)]
-    pub(crate) optional: bool,
+    pub optional: bool,
 }
 
 /// The variables that a template declares, by their names.
 pub(crate) type Declared = BTreeMap<String, Variable>;
 /// What is told to a template, by the names of its variables.
-pub(crate) type Values = BTreeMap<String, Given>;
+pub type Values = BTreeMap<String, Given>;
 
 /// Whether a link leads to the web, and nowhere else: an address in a mail is clicked.
 fn is_link(text: &str) -> bool {
@@ -134,12 +134,12 @@ pub(crate) fn faults(declared: &Declared) -> Vec<(String, String)> {
 }
 
 /// The examples of all variables.
-pub(crate) fn examples(declared: &Declared) -> Values {
+pub fn examples(declared: &Declared) -> Values {
     declared.iter().map(|(name, variable)| (name.clone(), variable.example.clone())).collect()
 }
 
 /// What a template is told, if it is all and only what it declares.
-pub(crate) fn checked(declared: &Declared, given: &Values) -> Result<Vec<(String, Value)>, Problem> {
+pub fn checked(declared: &Declared, given: &Values) -> Result<Vec<(String, Value)>, Problem> {
     let mut faults = Vec::new();
     for name in given.keys().filter(|name| !declared.contains_key(*name)) {
         faults.push((name, "the template declares no such variable"));

@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 
 use kernel::{Cx, Granted, Handle, List, Problem, Timestamp, text::Key, use_case};
+use permissions as may;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::Page;
-
-use super::{
-    Template, built_in,
+use templates::{
+    built_in,
+    template::Template,
     variable::{self, Values},
     wording::{Rendered, Wording},
 };
-use crate::{Notifications, permissions as may, text::Locale};
+use text::Locale;
+
+use crate::Notifications;
 
 /// A version of a template.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -47,7 +50,7 @@ pub(crate) struct TemplateView {
 impl From<&Template> for TemplateView {
     fn from(it: &Template) -> Self {
         let own = built_in::wording(&it.key);
-        let version = |it: &super::Version| VersionView { number: it.number, published: it.published };
+        let version = |it: &templates::template::Version| VersionView { number: it.number, published: it.published };
         let mut versions: Vec<_> = it.versions.iter().map(version).collect();
         versions.sort_by_key(|it| it.number);
         Self {
@@ -155,7 +158,7 @@ impl Handle<PreviewTemplate> for Notifications {
 
 impl Notifications {
     pub(crate) async fn preview(&self, it: PreviewTemplate, cx: &Cx, recipient: &str) -> Result<Rendered, Problem> {
-        let settings = self.known.settings(&self.store, cx).await?;
+        let settings = self.recipients.settings(cx).await?;
         let held = self.store.at(cx).try_load::<Template>(&it.template).await?.map(store::Loaded::into_inner);
         let said = held.and_then(|it| it.draft.clone().or_else(|| it.published().map(|it| it.wording.clone())));
         let said = said.or_else(|| built_in::wording(&it.template)).ok_or_else(|| Problem::not_found("template"))?;
@@ -163,7 +166,7 @@ impl Notifications {
         let mut values = variable::examples(&ready.wording.variables);
         values.extend(it.variables);
         let unsubscribe = format!("{}/unsubscribe", self.site.origin(&settings).unwrap_or_default());
-        let around = self.site.surroundings(&settings, recipient, unsubscribe);
+        let around = crate::surroundings(&self.site, &settings, recipient, unsubscribe);
         ready.render(&Locale::chain(it.locale.as_ref(), &settings.locale), &around, &values)
     }
 }
