@@ -9,9 +9,6 @@ mod authenticate;
 mod person;
 mod provisioning;
 
-#[cfg(test)]
-mod tests;
-
 use std::sync::Arc;
 
 use access::Access;
@@ -118,3 +115,6 @@ fn of_all(context: Context, it: &Arc<Identity>) -> Context {
             async move { it.erased(event, cx).await }
         })
 }
+
+#[cfg(test)]
+mod tests;
