@@ -30,6 +30,7 @@ pub struct Platform {
     services: Services,
     calls: Calls,
     operations: Arc<Operations>,
+    noticed: Arc<audit::Noticed>,
     retention: Duration,
 }
 
@@ -145,8 +146,10 @@ fn all_declared(contexts: &[Context], catalogue: &Catalogue) -> Result<()> {
 
 impl Platform {
     /// Puts it together from its parts.
-    pub fn compose(parts: Parts, config: &Config) -> Result<Self> {
+    pub fn compose(mut parts: Parts, config: &Config) -> Result<Self> {
         let store = Store::new(Arc::clone(&parts.engine), parts.keys.clone());
+        let noticed: Arc<audit::Noticed> = Arc::default();
+        parts.ambient.notices = noticed.clone();
         let (registry, catalogue) = (Registry::new(), catalogue());
         let calls = registry.calls();
         let services = Services::new(Arc::clone(&catalogue), parts.ambient.clone());
@@ -201,6 +204,7 @@ impl Platform {
             services,
             calls,
             operations,
+            noticed,
             retention,
         })
     }
@@ -222,7 +226,8 @@ impl Platform {
             tasks.spawn(Reactions::of(context, tail, keys.clone(), services.clone(), appended).follow());
         }
         let (log, appended) = (Arc::clone(&self.log), Arc::clone(&self.appended));
-        tasks.spawn(audit::Sequencer::new(self.store.clone(), log, services.clone(), appended).follow());
+        let (store, noticed) = (self.store.clone(), Arc::clone(&self.noticed));
+        tasks.spawn(audit::Sequencer::new(store, log, services.clone(), appended, noticed).follow());
         tasks.spawn(async move { timers.follow().await });
         tasks.spawn(Arc::clone(&self.gateway).follow());
         let (upkeep, log) = (Arc::clone(&self.upkeep), Arc::clone(&self.log));

@@ -3,7 +3,7 @@
 use std::{fs::File, io::BufReader, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result, anyhow};
-use tlog::{Note, Verifier};
+use audit::tlog::{Note, Verifier};
 
 /// What is done with audit logs, away from any installation
 #[derive(clap::Args)]

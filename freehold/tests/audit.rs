@@ -10,10 +10,10 @@ use std::{
     process::{Command, Stdio},
 };
 
+use audit::tlog::{Algorithm, Note, Signer};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use site::{PASSWORD, Person, Site, mailpit, unique, until};
-use tlog::{Algorithm, Note, Signer};
 
 /// The newest entry of an action.
 async fn entry(of: &Person<'_>, action: &str) -> Value {

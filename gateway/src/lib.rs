@@ -15,10 +15,8 @@ mod live;
 mod metrics;
 mod origins;
 mod proxy;
-mod rate;
 mod server;
 mod tenant;
-mod validate;
 mod visit;
 
 use std::{

@@ -8,13 +8,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use kernel::{Caller, Problem, ProblemKind, Scope, TenantId, cx::TraceId};
+use rate::{Cells, Rate, Taken};
 use serde::Deserialize;
 use web::{Body, Response};
 
-use crate::{
-    address::counted,
-    rate::{Cells, Rate, Taken},
-};
+use crate::address::counted;
 
 /// Limits where they differ from what follows from the rate of a caller.
 #[derive(Debug, Clone, Copy, Default, Deserialize, schemars::JsonSchema)]

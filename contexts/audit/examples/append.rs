@@ -2,7 +2,12 @@
 //! second one sequencer appends of what waits for it, of one tenant and of a hundred; then, while events come at a steady rate,
 //! how long after its acknowledgement an event can be proved.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement that a person reads")]
-#![expect(clippy::disallowed_methods, reason = "a measurement has no supervisor for its tasks")]
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "rates and shares, as a person reads them"
+)]
 
 #[path = "../tests/fixture/mod.rs"]
 mod fixture;

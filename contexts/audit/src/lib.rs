@@ -6,7 +6,7 @@
 //! signed; a **witness** cosigns it, so that nobody is shown another past. Who holds a checkpoint can have an entry **proved**.
 //!
 //! * The **sequencer** follows the retained log; a **bundle** is what it appends at once. Nothing is appended by a request.
-//! * A log has one continuation: see [`bundle`].
+//! * A log has one continuation: of two who append at one place, one is refused.
 //! * What is personal stands in a record as in the event: sealed under the person's key. Erasing leaves every proof valid.
 
 mod bundle;
@@ -15,6 +15,7 @@ mod endpoints;
 mod entries;
 mod export;
 mod log;
+mod noticed;
 mod operator;
 mod permissions;
 mod record;
@@ -32,8 +33,10 @@ use store::Store;
 use checkpoints::{ProveConsistency, ProveConsistencyOf, ReadCheckpoint, ReadCheckpointOf};
 use entries::{ListEntries, ListEntriesOf, ProveEntry, ProveEntryOf};
 use log::Logs;
+pub use noticed::Noticed;
 use permissions::{EXPORT, READ};
 pub use sequencer::Sequencer;
+pub use tlog;
 pub use verify::{Known, Report, verify};
 use witness::{AddWitness, CosignCheckpoint, ListWitnesses, RemoveWitness};
 

@@ -10,10 +10,7 @@ use std::{
 
 use events::{Log, LogError, Logged, Services, scope_of};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
-use kernel::{
-    Cx, Problem, ProblemKind, Scope,
-    notice::{Notice, Noticed},
-};
+use kernel::{Cx, Problem, ProblemKind, Scope};
 use serde_json::value::to_raw_value;
 use store::Store;
 use tlog::TILE;
@@ -22,6 +19,7 @@ use tokio::{sync::Notify, time::Instant};
 use crate::{
     bundle::{Bundle, Entry, MOST, MOST_BYTES},
     log::{Head, Logs},
+    noticed::{Notice, Noticed, What},
     record::Record,
 };
 
@@ -30,6 +28,11 @@ const READER: &str = "audit";
 const BATCH: usize = 2_048;
 /// How many scopes are appended to side by side.
 const LANES: usize = 16;
+/// Between two turns, unless much waits: what comes meanwhile goes into one bundle of a scope, and one flush of the disk.
+/// Nothing waits for it but that an entry can be proved.
+const GATHER: Duration = Duration::from_millis(200);
+/// So far ahead of what is written down this may read: an event that is read again is known to be appended.
+const AHEAD: u64 = 1_000;
 /// The longest between two looks at the log, should a wake-up be missed.
 const LOOK: Duration = Duration::from_millis(500);
 /// Between two attempts of a scope whose log cannot be written: this long, doubled each time, up to half a minute.
@@ -56,17 +59,37 @@ pub struct Sequencer {
     log: Arc<dyn Log>,
     services: Services,
     appended: Arc<Notify>,
+    noticed: Arc<Noticed>,
     heads: Mutex<HashMap<Scope, Head>>,
     common: Option<u64>,
+    /// The position that is written down; `common` goes ahead of it.
+    written: u64,
     behind: BTreeMap<Scope, Behind>,
     window_ends: Instant,
 }
 
 impl Sequencer {
-    /// A sequencer of what the log tells, woken by `appended`.
-    pub fn new(store: Store, log: Arc<dyn Log>, services: Services, appended: Arc<Notify>) -> Self {
+    /// A sequencer of what the log tells, woken by `appended`, and of what was noticed.
+    pub fn new(
+        store: Store,
+        log: Arc<dyn Log>,
+        services: Services,
+        appended: Arc<Notify>,
+        noticed: Arc<Noticed>,
+    ) -> Self {
         let (heads, behind, window_ends) = (Mutex::default(), BTreeMap::new(), Instant::now() + WINDOW);
-        Self { logs: Logs { store }, log, services, appended, heads, common: None, behind, window_ends }
+        Self {
+            logs: Logs { store },
+            log,
+            services,
+            appended,
+            noticed,
+            heads,
+            common: None,
+            written: 0,
+            behind,
+            window_ends,
+        }
     }
 
     /// Appends for ever; drop the future to stop.
@@ -76,6 +99,7 @@ impl Sequencer {
             let woken = appended.notified();
             match self.turn().await {
                 Ok(0) => drop(tokio::time::timeout(LOOK, woken).await),
+                Ok(count) if count < BATCH => tokio::time::sleep(GATHER).await,
                 Ok(_) => {}
                 Err(error) => {
                     tracing::warn!(%error, "the log cannot be read for the audit log");
@@ -106,8 +130,9 @@ impl Sequencer {
             self.log.advance(&own_place(scope), common).await?;
             self.behind.insert(scope, Behind { position: common, failures: 1, again: Instant::now() + AGAIN });
         }
-        if last > common {
+        if last >= self.written + AHEAD || (logged.is_empty() && last > self.written) {
             self.log.advance(READER, last).await?;
+            self.written = last;
         }
         self.common = Some(last);
         self.write_down_notices().await;
@@ -118,6 +143,7 @@ impl Sequencer {
         let common = self.log.position(READER).await?;
         // Known from the start: nothing is trimmed that was not read here.
         self.log.advance(READER, common).await?;
+        self.written = common;
         for (name, position) in self.log.readers(&format!("{READER}@")).await? {
             if let Some(scope) = scope_of(&name) {
                 self.behind.insert(scope, Behind { position, failures: 0, again: Instant::now() });
@@ -164,17 +190,16 @@ impl Sequencer {
 
     /// Looks into tenants at once; refusals as often as they were counted in a window.
     async fn write_down_notices(&mut self) {
-        self.write_down(Noticed::Entered).await;
+        self.write_down(What::Entered).await;
         if Instant::now() >= self.window_ends {
             self.window_ends = Instant::now() + WINDOW;
-            self.write_down(Noticed::Refused).await;
+            self.write_down(What::Refused).await;
         }
     }
 
-    async fn write_down(&self, what: Noticed) {
-        let notices = Arc::clone(&self.services.ambient().notices);
+    async fn write_down(&self, what: What) {
         let mut by_scope: BTreeMap<Scope, Vec<(Notice, u64)>> = BTreeMap::new();
-        for (notice, times) in notices.take(what) {
+        for (notice, times) in self.noticed.take(what) {
             by_scope.entry(notice.scope).or_default().push((notice, times));
         }
         for (scope, noticed) in by_scope {
@@ -183,7 +208,7 @@ impl Sequencer {
             let Err(problem) = self.attempt(scope, records).await.1 else { continue };
             tracing::warn!(%scope, code = problem.code(), "what was noticed has to wait for the audit log");
             for (notice, times) in noticed {
-                notices.count(what, notice, times);
+                self.noticed.count(what, notice, times);
             }
         }
     }
@@ -256,10 +281,10 @@ impl Sequencer {
 }
 
 /// The record of what was noticed.
-fn seen(cx: &Cx, what: Noticed, notice: &Notice, times: u64) -> Record<'static> {
+fn seen(cx: &Cx, what: What, notice: &Notice, times: u64) -> Record<'static> {
     let (action, resource) = match what {
-        Noticed::Refused => ("audit.refused".to_owned(), format!("permission/{}", notice.about)),
-        Noticed::Entered => (notice.about.clone(), format!("scope/{}", notice.scope)),
+        What::Refused => ("audit.refused".to_owned(), format!("permission/{}", notice.about)),
+        What::Entered => (notice.about.clone(), format!("scope/{}", notice.scope)),
     };
     Record::seen(cx, notice.actor.clone(), (action, resource), &serde_json::json!({ "times": times }))
 }

@@ -2,7 +2,8 @@
 
 use billing_books::wallet::{Grant, Wallet};
 use contracts::billing::{CreditLeft, InvoiceVoided};
-use kernel::{Cx, Granted, Handle, Money, Problem, TenantId, Timestamp, context::Fired, text::Key, use_case};
+use kernel::{Cx, Granted, Handle, Problem, TenantId, Timestamp, context::Fired, text::Key, use_case};
+use money::Money;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -7,11 +7,12 @@ use billing_books::{
 };
 use contracts::billing::{InvoiceId, InvoiceRequested, Line, SubscriptionId};
 use kernel::{
-    Aggregate, AnyEvent, Cx, Granted, Handle, List, Money, Problem, TenantId, Timestamp, UseCase,
+    Aggregate, AnyEvent, Cx, Granted, Handle, List, Problem, TenantId, Timestamp, UseCase,
     context::Fired,
     text::{Key, Note},
     use_case,
 };
+use money::Money;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -4,7 +4,8 @@ use billing_books::ledger::{Account, Leg, Transaction, balances};
 use contracts::billing::{
     CreditsExpired, CreditsGranted, InvoiceGenerated, InvoiceVoided, InvoiceWrittenOff, PaymentProcessed,
 };
-use kernel::{Aggregate, Cx, Granted, Handle, List, Money, Problem, Timestamp, use_case};
+use kernel::{Aggregate, Cx, Granted, Handle, List, Problem, Timestamp, use_case};
+use money::Money;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::Page;

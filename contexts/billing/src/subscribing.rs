@@ -7,7 +7,8 @@ use contracts::{
     billing::{Line, SubscriptionState},
     tenants::ReadSettings,
 };
-use kernel::{AnyEvent, Currency, Cx, Granted, Handle, Money, Problem, ProblemKind, text::Key, use_case};
+use kernel::{AnyEvent, Cx, Granted, Handle, Problem, ProblemKind, text::Key, use_case};
+use money::{Currency, Money};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::Page;

@@ -9,7 +9,8 @@ use contracts::{
     entitlements::GrantEntitlements,
     tenants::ActivateTenant,
 };
-use kernel::{Currency, Cx, Envelope, Money, Problem, ProblemKind, context::Fired, text::Key};
+use kernel::{Cx, Envelope, Problem, ProblemKind, context::Fired, text::Key};
+use money::{Currency, Money};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

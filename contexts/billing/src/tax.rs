@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use billing_books::tax::{Buyer, Profile, Rates, Tax, assess};
-use kernel::{Cx, Granted, Handle, Money, Problem, TenantId, text::Note, use_case};
+use kernel::{Cx, Granted, Handle, Problem, TenantId, text::Note, use_case};
+use money::Money;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::Store;

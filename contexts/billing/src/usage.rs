@@ -8,10 +8,11 @@ use billing_rules::{
     period::Period,
 };
 use kernel::{
-    Caller, Cx, Granted, Handle, Money, Problem, TenantId, Timestamp,
+    Caller, Cx, Granted, Handle, Problem, TenantId, Timestamp,
     text::{Key, Note},
     use_case,
 };
+use money::Money;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::Page;

@@ -9,9 +9,6 @@ mod authenticate;
 mod person;
 mod provisioning;
 
-#[cfg(test)]
-mod tests;
-
 use std::sync::Arc;
 
 use access::Access;
@@ -82,6 +79,7 @@ pub fn context(
     let context = access::mount_keys(signing::mount(federation::mount(context, &federation), &signing), &access);
     let context = sign_in::mount_invitations(sign_in::mount(context, &sign_in), &sign_in);
     let context = operators::mount(access::mount(context, &access), &operators);
+    let context = access::mount_product(context, &access);
     let context = operators::mount_pages(sign_in::mount_pages(context, &sign_in), &operators);
     let context = federation::mount_protocol(context, &federation);
     let it = Arc::new(Identity { store, calls, catalogue, settings, accounts, risk, access, signing, federation });
@@ -117,3 +115,6 @@ fn of_all(context: Context, it: &Arc<Identity>) -> Context {
             async move { it.erased(event, cx).await }
         })
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,25 +3,26 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use channels::channel::Channel;
 use contracts::notifications::ChannelId;
 use kernel::{
     Aggregate, Cx, Granted, Handle, Id, Problem, ProblemKind, ScopeKind, Timer, Timestamp, context::Fired, id_kind,
     text::Key, use_case,
 };
+use permissions as may;
+use recipients::means::Means;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::Page;
+use templates::variable::Values;
+use text::{Locale, RequestId};
 
 use crate::{
     Notifications,
-    channel::Channel,
     notification::{
-        Means, Notification, Recipient,
+        Notification, Recipient,
         request::{Ask, id_from},
     },
-    permissions as may,
-    template::variable::Values,
-    text::{Locale, RequestId},
 };
 
 id_kind!(

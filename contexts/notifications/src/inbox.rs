@@ -2,6 +2,7 @@
 
 use contracts::notifications::NotificationId;
 use kernel::{Cx, Granted, Handle, List, Problem, Timestamp, text::Key, use_case};
+use permissions as may;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::{Loaded, Page};
@@ -9,7 +10,6 @@ use store::{Loaded, Page};
 use crate::{
     Notifications,
     notification::{Notification, queries::page},
-    permissions as may,
 };
 
 /// How far unread messages are counted, and how many are marked as read at once.

@@ -5,29 +5,20 @@
 //! moment is tried again with growing pauses for about a day, and is given up in the end; what was given up can be replayed. Nothing keeps
 //! a credential once it cannot be delivered any more.
 
-mod brand;
-mod channel;
 mod fanout;
 mod inbox;
 mod known;
 mod notification;
-mod permissions;
 mod person;
-mod preference;
-mod settings;
 mod stream;
-mod suppression;
-mod template;
-mod text;
+mod template_commands;
+mod template_queries;
 mod unsubscribe;
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use cache::Cache;
-use channel::{
-    commands::{CreateMailServer, CreateWebhook, RemoveChannel, RotateSecret, SwitchChannel, UpdateWebhook},
-    queries::ListChannels,
-};
+use channels::Channels;
 use contracts::{
     identity::{EmailChanged, InvitationRevoked, LinkRequested, UserRegistered},
     notifications::ExportPerson,
@@ -35,11 +26,10 @@ use contracts::{
     users::{UserDeactivated, UserErasureRequested, UserReactivated},
 };
 use fanout::{Fanout, GetBatch, ReplayChannel, SendBatch};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use http::Method;
 use inbox::{CountUnread, ListInbox, MarkAllRead, MarkMessage};
 use kernel::{
-    Aggregate, Calls, Clock, Context, Cx, Endpoint, Envelope, Event, Permission, Problem, Scope, ScopeKind, TimeDomain,
+    Aggregate, Calls, Clock, Context, Cx, Endpoint, Envelope, Event, Permission, Problem, ScopeKind, TimeDomain,
     context::{Body, Fired},
 };
 use notification::{
@@ -47,60 +37,37 @@ use notification::{
     commands::{ReplayNotification, SendNotification},
     queries::{GetNotification, ListNotifications, ListOwnNotifications},
 };
-use preference::{ChoosePreferences, GetPreferences};
-use settings::{GetSettings, Settings, UpdateSettings};
+use rate::{Cells, Rate};
+use recipients::{Recipients, settings::Settings};
 use store::Store;
-use suppression::{LiftSuppression, ListSuppressions, SuppressAddress};
-use template::{
-    commands::{DropTemplate, PublishTemplate, RollBackTemplate, SaveTemplate, TestTemplate},
-    queries::{GetTemplate, ListTemplates, PreviewTemplate},
-    wording::Surroundings,
-};
+use template_commands::{DropTemplate, PublishTemplate, RollBackTemplate, SaveTemplate, TestTemplate};
+use template_queries::{GetTemplate, ListTemplates, PreviewTemplate};
+use templates::wording::Surroundings;
 
-pub use channel::{
+pub use channels::{
     guard::Reach,
     port::{Carrier, Content, DeliveryError, Endpoint as WebhookEndpoint, Message, Outcome, Target},
     smtp::{Smtp, SmtpError, SmtpSettings},
     webhook::Webhooks,
 };
 
+pub use recipients::settings::Site;
+
 /// What this context declares.
 pub const PERMISSIONS: &[kernel::PermissionDecl] = permissions::ALL;
 
-/// How the installation is reached, and what it may reach.
-#[derive(Debug, Clone)]
-pub struct Site {
-    /// `http` or `https`.
-    pub scheme: String,
-    /// The host name; tenants are its subdomains.
-    pub host: String,
-    /// The port in addresses, where it is not the scheme's own.
-    pub port: Option<u16>,
-    /// Where endpoints and mail servers of tenants may be.
-    pub reach: Reach,
-}
-
-impl Site {
-    /// What every template of a tenant is told.
-    pub(crate) fn surroundings(&self, settings: &Settings, recipient: &str, unsubscribe: String) -> Surroundings {
-        let (accent, on_accent) = settings.brand.colours();
-        let logo = self.origin(settings).zip(settings.brand.logo.as_ref());
-        Surroundings {
-            company: settings.company(),
-            recipient: recipient.to_owned(),
-            unsubscribe,
-            logo: logo.map(|(origin, path)| format!("{origin}{path}")).unwrap_or_default(),
-            accent,
-            on_accent,
-            support: settings.brand.support.as_ref().map(ToString::to_string).unwrap_or_default(),
-        }
-    }
-
-    /// The origin of a tenant, once it is known how it is called.
-    pub(crate) fn origin(&self, settings: &Settings) -> Option<String> {
-        let (_, slug) = settings.tenant.as_ref()?;
-        let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
-        Some(format!("{}://{slug}.{}{port}", self.scheme, self.host))
+/// What every template of a tenant is told.
+pub(crate) fn surroundings(site: &Site, settings: &Settings, recipient: &str, unsubscribe: String) -> Surroundings {
+    let (accent, on_accent) = settings.brand.colours();
+    let logo = site.origin(settings).zip(settings.brand.logo.as_ref());
+    Surroundings {
+        company: settings.company(),
+        recipient: recipient.to_owned(),
+        unsubscribe,
+        logo: logo.map(|(origin, path)| format!("{origin}{path}")).unwrap_or_default(),
+        accent,
+        on_accent,
+        support: settings.brand.support.as_ref().map(ToString::to_string).unwrap_or_default(),
     }
 }
 
@@ -109,6 +76,8 @@ pub(crate) struct Notifications {
     pub(crate) store: Store,
     pub(crate) calls: Calls,
     pub(crate) site: Site,
+    pub(crate) channels: Arc<Channels>,
+    pub(crate) recipients: Arc<Recipients>,
     pub(crate) known: known::Known,
     pub(crate) streams: stream::Streams,
     /// Who carries mail of tenants that have no server of their own.
@@ -117,12 +86,11 @@ pub(crate) struct Notifications {
     /// The servers of tenants' own, connected.
     servers: Cache<String, Arc<dyn Carrier>>,
     /// How much of the platform's mail server a tenant has used.
-    pace: DefaultKeyedRateLimiter<Scope>,
+    pace: Cells,
 }
 
 /// Mails a second that a tenant may send by the platform's server over time, and at once. What is beyond waits its turn.
-const MAILS: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
-const MAILS_AT_ONCE: NonZeroU32 = NonZeroU32::new(1_000).expect("not zero");
+const MAILS: Rate = Rate { per_second: 20, burst: 1_000 };
 
 /// How many servers of tenants' own stay connected, and how long until their names are resolved anew.
 const SERVERS: u64 = 500;
@@ -180,9 +148,23 @@ impl Table {
 pub fn context(store: Store, calls: Calls, mail: Arc<dyn Carrier>, site: Site, clock: Arc<dyn Clock>) -> Context {
     let webhooks = Arc::new(Webhooks::new(site.reach, clock));
     let servers = Cache::new(SERVERS, RESOLVED);
-    let pace = RateLimiter::keyed(Quota::per_second(MAILS).allow_burst(MAILS_AT_ONCE));
+    let pace = Cells::default();
     let (known, streams) = (known::Known::default(), stream::Streams::default());
-    let it = Arc::new(Notifications { store, calls, site, known, streams, mail, webhooks, servers, pace });
+    let channels = Arc::new(Channels::new(store.clone(), site.reach));
+    let recipients = Arc::new(Recipients::new(store.clone(), calls.clone()));
+    let it = Arc::new(Notifications {
+        store,
+        calls,
+        site,
+        channels,
+        recipients,
+        known,
+        streams,
+        mail,
+        webhooks,
+        servers,
+        pace,
+    });
     let context = routes(Context::new("notifications", PERMISSIONS), &it);
     let page = "text/html";
     let unsubscribe = |it: Arc<Notifications>, request, cx| async move { it.unsubscribe(request, cx).await };
@@ -205,13 +187,18 @@ pub fn context(store: Store, calls: Calls, mail: Arc<dyn Carrier>, site: Site, c
             permissions::UNSUBSCRIBE,
             unsubscribe,
         )
-        .on("set_up", |it, event: TenantProvisioned, cx| async move { it.provisioned(event, cx).await })
-        .on("know_brand", |it, event: BrandingUpdated, cx| async move { it.rebranded(event, cx).await })
-        .on("know_person", |it, event: UserRegistered, cx| async move { it.registered(event, cx).await })
-        .on("move_person", |it, event: EmailChanged, cx| async move { it.moved(event, cx).await })
-        .on("forget_person", |it, event: InvitationRevoked, cx| async move { it.revoked(event, cx).await })
-        .on("deactivate", |it, event: UserDeactivated, cx| async move { it.standing(event.user, true, cx).await })
-        .on("reactivate", |it, event: UserReactivated, cx| async move { it.standing(event.user, false, cx).await })
+        .on("set_up", |it, event: TenantProvisioned, cx| async move { it.recipients.provisioned(event, cx).await })
+        .on("know_brand", |it, event: BrandingUpdated, cx| async move { it.recipients.rebranded(event, cx).await })
+        .on("know_person", |it, event: UserRegistered, cx| async move { it.recipients.registered(event, cx).await })
+        .on("move_person", |it, event: EmailChanged, cx| async move { it.recipients.moved(event, cx).await })
+        .on("forget_person", |it, event: InvitationRevoked, cx| async move { it.recipients.revoked(event, cx).await })
+        .on(
+            "deactivate",
+            |it, event: UserDeactivated, cx| async move { it.recipients.standing(event.user, true, cx).await },
+        )
+        .on("reactivate", |it, event: UserReactivated, cx| async move {
+            it.recipients.standing(event.user, false, cx).await
+        })
         .on("erase_person", |it, event: UserErasureRequested, cx| async move { it.erase(event, cx).await })
         .on_any("send_link", LinkRequested::TYPE, |it, event, cx| async move { it.link_requested(event, cx).await })
         .on_any("tell_endpoints", "*", |it, event, cx| async move { it.happened(event, cx).await })
@@ -221,7 +208,7 @@ pub fn context(store: Store, calls: Calls, mail: Arc<dyn Carrier>, site: Site, c
 }
 
 fn routes(context: Context, it: &Arc<Notifications>) -> Context {
-    context
+    let context = context
         .about("What people are told, by which channel, and whether it arrived.")
         .route::<SendNotification, _>(Method::POST, "/v1/notifications", it)
         .route::<ListNotifications, _>(Method::GET, "/v1/notifications", it)
@@ -229,9 +216,8 @@ fn routes(context: Context, it: &Arc<Notifications>) -> Context {
         .route::<ReplayNotification, _>(Method::POST, "/v1/notifications/{notification}/replay", it)
         .route::<SendBatch, _>(Method::POST, "/v1/notification-batches", it)
         .route::<GetBatch, _>(Method::GET, "/v1/notification-batches/{batch}", it)
-        .route::<ListOwnNotifications, _>(Method::GET, "/v1/me/notifications", it)
-        .route::<GetPreferences, _>(Method::GET, "/v1/me/notification-preferences", it)
-        .route::<ChoosePreferences, _>(Method::PATCH, "/v1/me/notification-preferences", it)
+        .route::<ListOwnNotifications, _>(Method::GET, "/v1/me/notifications", it);
+    let context = recipients::mount_choices(context, &it.recipients)
         .route::<ListInbox, _>(Method::GET, "/v1/me/inbox", it)
         .route::<CountUnread, _>(Method::GET, "/v1/me/inbox/unread", it)
         .route::<MarkAllRead, _>(Method::POST, "/v1/me/inbox/read", it)
@@ -243,21 +229,13 @@ fn routes(context: Context, it: &Arc<Notifications>) -> Context {
         .route::<PublishTemplate, _>(Method::POST, "/v1/templates/{template}/publish", it)
         .route::<RollBackTemplate, _>(Method::POST, "/v1/templates/{template}/rollback", it)
         .route::<PreviewTemplate, _>(Method::POST, "/v1/templates/{template}/preview", it)
-        .route::<TestTemplate, _>(Method::POST, "/v1/templates/{template}/test", it)
-        .route::<ListChannels, _>(Method::GET, "/v1/channels", it)
-        .route::<CreateWebhook, _>(Method::POST, "/v1/channels/webhooks", it)
-        .route::<CreateMailServer, _>(Method::POST, "/v1/channels/mail-servers", it)
-        .route::<UpdateWebhook, _>(Method::PUT, "/v1/channels/{channel}", it)
-        .route::<RemoveChannel, _>(Method::DELETE, "/v1/channels/{channel}", it)
-        .route::<SwitchChannel, _>(Method::POST, "/v1/channels/{channel}/switch", it)
-        .route::<RotateSecret, _>(Method::POST, "/v1/channels/{channel}/rotate", it)
-        .route::<ReplayChannel, _>(Method::POST, "/v1/channels/{channel}/replay", it)
-        .route::<GetSettings, _>(Method::GET, "/v1/notification-settings", it)
-        .route::<UpdateSettings, _>(Method::PUT, "/v1/notification-settings", it)
-        .route::<ListSuppressions, _>(Method::GET, "/v1/notification-suppressions", it)
-        .route::<SuppressAddress, _>(Method::POST, "/v1/notification-suppressions", it)
-        .route::<LiftSuppression, _>(Method::POST, "/v1/notification-suppressions/lift", it)
-        .internal::<ExportPerson, _>(it)
+        .route::<TestTemplate, _>(Method::POST, "/v1/templates/{template}/test", it);
+    let context = channels::mount(context, &it.channels).route::<ReplayChannel, _>(
+        Method::POST,
+        "/v1/channels/{channel}/replay",
+        it,
+    );
+    recipients::mount_settings(context, &it.recipients).internal::<ExportPerson, _>(it)
 }
 
 #[cfg(test)]

@@ -9,13 +9,10 @@ use kernel::{
     text::{EmailAddress, Key},
 };
 use look::Answer;
+use recipients::{means::Means, settings::Settings};
 use subtle::ConstantTimeEq;
 
-use crate::{
-    Notifications,
-    notification::{Means, Recipient},
-    settings::Settings,
-};
+use crate::{Notifications, notification::Recipient};
 
 /// The longest token.
 const LONGEST: usize = 700;
@@ -78,16 +75,16 @@ impl Notifications {
         let token = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "token");
         let token = token.map(|(_, token)| token.into_owned()).unwrap_or_default();
         let (whom, category) = self.opened(&token, cx).await?;
-        let settings = self.known.settings(&self.store, cx).await?;
+        let settings = self.recipients.settings(cx).await?;
         let name = settings.categories().get(&category).map_or_else(|| category.to_string(), |it| it.name.to_string());
         if request.method() != Method::POST {
             return Page { title: "Unsubscribe", category: &name, token: Some(&token) }.show();
         }
         match whom {
             Recipient::User(user) => {
-                self.choose(user, cx, |it| it.choose(&category, Means::Mail, Some(false))).await?;
+                self.recipients.choose(user, cx, |it| it.choose(&category, Means::Mail, Some(false))).await?;
             }
-            Recipient::Address(address) => self.opt_out(&address, &category, cx).await?,
+            Recipient::Address(address) => self.recipients.opt_out(&address, &category, cx).await?,
             Recipient::Channel(_) => return Err(refused()),
         }
         Page { title: "Unsubscribed", category: &name, token: None }.show()

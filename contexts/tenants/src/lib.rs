@@ -2,54 +2,34 @@
 //!
 //! A **tenant** is found by its **slug**, which never changes, or by a **domain** that was shown to be its own. It is
 //! **provisioned** by the contexts that set something up, then on **trial** or **active**. **Suspended** or **archived**,
-//! nobody can sign in and all stays; **erased**, its keys are destroyed first and its data after. A **feature** is worth
-//! something to a tenant and its people: true or false, one of several variants, or an amount; it is defined, granted by
-//! a plan, overridden by an operator. A **quota** is what is used of an amount, reserved before use.
+//! nobody can sign in and all stays; **erased**, its keys are destroyed first and its data after.
+//!
+//! This crate puts the context together, and leads a tenant through its life. Its parts are `register` (the tenant itself),
+//! `features` (what it may use), `quotas` (what it has used), `domains` and `branding`.
 
-mod branding;
-mod domain;
-mod domains;
-mod entitlements;
 mod erasure;
-mod evaluation;
-mod feature;
-mod features;
-mod flags;
-mod grants;
-mod history;
 mod lifecycle;
-mod ofrep;
-mod permissions;
 mod preferences;
 mod provisioning;
 mod queries;
-mod quota;
-mod quotas;
-mod rule;
 mod sagas;
 mod table;
-mod tenant;
 mod trial;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cache::Turns;
 use contracts::tenants::Isolation;
-use events::Services;
-use kernel::{Aggregate, Cx, Happened, Problem, Scope, TenantId};
-use store::{Loaded, Store};
+use domains::Domains;
+use kernel::{Problem, Scope, TenantId};
+use register::Register;
+use store::Store;
 
-use branding::Brands;
-use flags::Flags;
-use quotas::Slices;
-
-pub use domain::Challenge;
-pub use domains::Control;
+pub use domains::{Challenge, Control};
 pub use table::context;
 
 /// What this context declares.
-pub const PERMISSIONS: &[kernel::PermissionDecl] = permissions::ALL;
+pub const PERMISSIONS: &[kernel::PermissionDecl] = register::permissions::ALL;
 
 /// What is kept of a tenant outside the aggregate store, and goes with it.
 #[async_trait]
@@ -131,58 +111,20 @@ pub struct Ports {
     pub homes: Arc<dyn Homes>,
 }
 
-/// The context.
-pub(crate) struct Tenants {
-    pub(crate) store: Store,
-    pub(crate) services: Services,
-    pub(crate) remains: Arc<dyn Remains>,
-    pub(crate) control: Arc<dyn Control>,
-    pub(crate) homes: Arc<dyn Homes>,
-    pub(crate) settings: Settings,
-    pub(crate) flags: Flags,
-    pub(crate) turns: Turns<(Scope, String)>,
-    pub(crate) slices: Slices,
-    pub(crate) brands: Brands,
+/// Leads tenants through their lives.
+struct Tenants {
+    store: Store,
+    register: Register,
+    remains: Arc<dyn Remains>,
+    homes: Arc<dyn Homes>,
+    settings: Settings,
+    domains: Arc<Domains>,
 }
 
 impl Tenants {
-    fn new(store: Store, services: Services, ports: Ports, settings: Settings) -> Self {
+    fn new(store: Store, register: Register, ports: Ports, settings: Settings) -> Self {
         let Ports { remains, control, homes } = ports;
-        let (flags, turns, slices, brands) = (Flags::new(), Turns::default(), Slices::new(), branding::brands());
-        Self { store, services, remains, control, homes, settings, flags, turns, slices, brands }
-    }
-
-    /// The context's own service in the platform's scope, in the course of what happens in a tenant's.
-    pub(crate) fn at_platform(&self, cx: &Cx) -> Cx {
-        let platform = self.services.cx("tenants", Scope::Platform).traced(cx.trace());
-        let platform = match cx.causation() {
-            Some(event) => platform.caused_by(event, &cx.correlation()),
-            None => platform,
-        };
-        match cx.write_key() {
-            Some(key) => platform.repeatable(&key.0),
-            None => platform,
-        }
-    }
-
-    /// Changes an aggregate that is there from the first change on.
-    pub(crate) async fn upsert<A: Aggregate, H: Happened>(
-        &self,
-        cx: &Cx,
-        id: &A::Id,
-        fresh: impl FnOnce() -> A + Send,
-        mut rule: impl FnMut(&mut A) -> Result<H, Problem> + Send,
-    ) -> Result<Loaded<A>, Problem> {
-        let store = self.store.at(cx);
-        if store.try_load::<A>(id).await?.is_none() {
-            let mut it = fresh();
-            let happened = rule(&mut it)?.events();
-            match store.create(it, happened).await {
-                // Someone else was faster.
-                Err(problem) if problem.code() == "changed_meanwhile" => {}
-                outcome => return outcome,
-            }
-        }
-        store.change(id, rule).await
+        let domains = Domains::new(store.clone(), register.clone(), control, settings.host.clone());
+        Self { store, register, remains, homes, settings, domains: Arc::new(domains) }
     }
 }

@@ -6,14 +6,14 @@ use kernel::{
     text::{DisplayName, EmailAddress, Note, Slug},
     use_case,
 };
+use register::{
+    permissions as may,
+    tenant::{Beginning, LONGEST_TRIAL, Tenant},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Settings, Tenants, permissions as may,
-    provisioning::Provisioning,
-    tenant::{Beginning, LONGEST_TRIAL, Tenant},
-};
+use crate::{Settings, Tenants, provisioning::Provisioning};
 
 /// Founds a tenant for one's own company. Its owner gets a link by mail to confirm the address and choose a password.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -103,7 +103,7 @@ impl Handle<ConfirmProvisioned> for Tenants {
         let owner = self.store.at(&cx).load::<Tenant>(&it.tenant).await?.owner_id();
         let now = cx.real_now();
         let fresh = || Provisioning::new(it.tenant, owner, now);
-        self.upsert(&cx, &it.tenant, fresh, |saga| Ok(saga.confirm(&it.context, now))).await.map(drop)
+        self.register.upsert(&cx, &it.tenant, fresh, |saga| Ok(saga.confirm(&it.context, now))).await.map(drop)
     }
 }
 

@@ -2,10 +2,11 @@
 
 use contracts::tenants::{ReadSettings, SettingsView};
 use kernel::{Aggregate, Granted, Handle, Problem, ScopeKind, use_case};
+use register::permissions as may;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Tenants, permissions as may};
+use crate::Tenants;
 
 /// What is the same for all people of a tenant.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -80,7 +81,7 @@ impl Handle<UpdateSettings> for Tenants {
             *known = Preferences { time_zone: it.time_zone.clone(), locale: it.locale.clone() };
             Ok(())
         };
-        let changed = self.upsert(&cx, &"settings".to_owned(), Preferences::default, rule).await?;
+        let changed = self.register.upsert(&cx, &"settings".to_owned(), Preferences::default, rule).await?;
         Ok((&*changed).into())
     }
 }

@@ -2,6 +2,10 @@
 
 use contracts::tenants::{ResolveTenant, TenantStatus, TenantView};
 use kernel::{Claim, Granted, Handle, List, Problem, TenantId, use_case};
+use register::{
+    permissions as may,
+    tenant::{SEARCHED, Tenant},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::Page;
@@ -9,9 +13,7 @@ use store::Page;
 use crate::{
     Tenants,
     erasure::{Erasure, ErasureView},
-    permissions as may,
     provisioning::{Provisioning, ProvisioningView},
-    tenant::{SEARCHED, Tenant},
 };
 
 impl Tenants {
@@ -35,7 +37,7 @@ impl Handle<ResolveTenant> for Tenants {
     async fn handle(&self, it: ResolveTenant, cx: Granted<ResolveTenant>) -> Result<TenantView, Problem> {
         let store = self.store.at(&cx);
         if it.name.contains('.') {
-            let tenant = self.tenant_of_domain(&it.name, &cx).await?;
+            let tenant = self.domains.tenant_of_domain(&it.name, &cx).await?;
             let found = store.load::<Tenant>(&tenant).await?;
             return Ok(TenantView { alias: true, ..self.view(&found) });
         }

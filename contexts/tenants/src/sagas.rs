@@ -4,14 +4,12 @@ use contracts::tenants::{
     ProvisioningCompleted, ProvisioningFailed, TenantActivated, TenantErasureRequested, TenantProvisioned, TrialEnded,
 };
 use kernel::{Cx, Problem, ProblemKind, Scope, TenantId, context::Fired};
-use store::Page;
+use register::tenant::Tenant;
 
 use crate::{
     Tenants,
-    domain::Domain,
     erasure::{self, Erasure},
     provisioning::Provisioning,
-    tenant::Tenant,
     trial::Trial,
 };
 
@@ -32,7 +30,7 @@ impl Tenants {
     pub(crate) async fn provisioning_begins(&self, event: TenantProvisioned, cx: Cx) -> Result<(), Problem> {
         let (tenant, owner, now) = (event.tenant, event.owner, cx.real_now());
         let fresh = || Provisioning::new(tenant, owner, now);
-        self.upsert(&cx, &tenant, fresh, |saga| Ok(saga.begin(event.clone()))).await.map(drop)
+        self.register.upsert(&cx, &tenant, fresh, |saga| Ok(saga.begin(event.clone()))).await.map(drop)
     }
 
     pub(crate) async fn provisioning_due(&self, fired: Fired, cx: Cx) -> Result<(), Problem> {
@@ -75,7 +73,7 @@ impl Tenants {
     }
 
     pub(crate) async fn trial_ended(&self, event: TrialEnded, cx: Cx) -> Result<(), Problem> {
-        let platform = self.at_platform(&cx);
+        let platform = self.register.at_platform(&cx);
         let now = platform.now();
         let rule = |tenant: &mut Tenant| Ok(tenant.end_trial(now));
         self.store.at(&platform).change(&event.tenant, rule).await.map(drop)
@@ -117,22 +115,9 @@ impl Tenants {
         let inside = cx.within(tenant)?;
         match step {
             erasure::STORE => self.store.at(&inside).erase().await.map(drop),
-            erasure::DOMAINS => self.forget_domains(tenant, cx).await,
+            erasure::DOMAINS => self.domains.forget(tenant, cx).await,
             erasure::NAMES => Ok(self.store.keys().destroy_person(Scope::Platform, saga.owner_id()).await?),
             part => self.remains.erase(part, inside.scope()).await,
-        }
-    }
-
-    async fn forget_domains(&self, tenant: TenantId, cx: &Cx) -> Result<(), Problem> {
-        let store = self.store.at(cx);
-        loop {
-            let listed = store.list::<Domain>("tenant", &tenant.to_string(), &Page::default()).await?;
-            if listed.items.is_empty() {
-                return Ok(());
-            }
-            for domain in listed.items {
-                store.delete(domain, ()).await?;
-            }
         }
     }
 }

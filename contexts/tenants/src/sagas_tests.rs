@@ -8,18 +8,13 @@ use std::sync::{
 use async_trait::async_trait;
 use contracts::tenants::Isolation;
 use events::Services;
-use kernel::{
-    Caller, Catalogue, DefaultRole, Id, Timestamp, cx::Ambient, entropy::SystemEntropy, text::Key, time::ManualClock,
-};
+use kernel::{Caller, Catalogue, DefaultRole, Id, Timestamp, cx::Ambient, entropy::SystemEntropy, time::ManualClock};
 use keys::{Keyring, Keys, model::ModelKeys};
+use register::{Register, tenant::Beginning};
 use store::{Store, model::ModelEngine};
 
 use super::*;
-use crate::{
-    Challenge, Control, OnePlace, PERMISSIONS, Ports, Remains, Settings,
-    feature::{Choice, Definition, Feature, Form, Own},
-    tenant::Beginning,
-};
+use crate::{Challenge, Control, OnePlace, PERMISSIONS, Ports, Remains, Settings, preferences::Preferences};
 
 /// Removes what it is told to, and then dies once, at the given call, before anybody learns that it was done.
 struct Dying {
@@ -66,7 +61,7 @@ async fn erased_with_a_death_at(dies_at: usize) -> Vec<String> {
     let isolation = Isolation::Pooled;
     let (scheme, host) = ("http".to_owned(), "localhost".to_owned());
     let settings = Settings { scheme, host, port: None, trial_days: 0, isolation };
-    let it = Tenants::new(store, services.clone(), ports, settings);
+    let it = Tenants::new(store.clone(), Register::new(store, services.clone()), ports, settings);
 
     let (tenant, owner) = (id(1), id(2));
     let platform = services.cx("tenants", Scope::Platform);
@@ -77,11 +72,9 @@ async fn erased_with_a_death_at(dies_at: usize) -> Vec<String> {
         Tenant::provision(tenant, names, person, Beginning { trial_days: 0, isolation }, Timestamp::UNIX_EPOCH);
     it.store.at(&platform).create(company, asked.clone()).await.unwrap();
     it.provisioning_begins(asked, platform.repeatable("provisioned")).await.unwrap();
-    let key: Key = "search".parse().unwrap();
-    let definition = Definition { enabled: true, form: Form::Choice(Choice::switch(100)) };
-    let (feature, told) = Feature::<Own>::new(key.clone(), definition);
-    it.store.at(&inside).create(feature, told).await.unwrap();
+    it.store.at(&inside).create(Preferences::default(), ()).await.unwrap();
 
+    let settings = "settings".to_owned();
     let requested = TenantErasureRequested { tenant };
     it.erasure_begins(requested.clone(), platform.repeatable("requested")).await.unwrap();
     it.erasure_begins(requested, platform.repeatable("requested")).await.unwrap();
@@ -94,13 +87,13 @@ async fn erased_with_a_death_at(dies_at: usize) -> Vec<String> {
 
     let saga = it.store.at(&platform).load::<Erasure>(&tenant).await.unwrap();
     assert!(saga.step().is_none() && saga.view().steps.iter().all(|step| step.done.is_some()));
-    let gone = it.store.at(&inside).load::<Feature<Own>>(&key).await;
+    let gone = it.store.at(&inside).load::<Preferences>(&settings).await;
     assert!(gone.is_err(), "what was the tenant's is gone");
     let named = it.store.at(&platform).try_load::<Provisioning>(&tenant).await.unwrap();
     assert!(named.is_none(), "what the platform knew of the owner is gone");
     let grants = catalogue.grants(DefaultRole::Service);
     let anew = kernel::Cx::verified(Scope::Tenant(tenant), Caller::Service { name: "tenants" }, grants, &ambient);
-    assert!(it.store.at(&anew).load::<Feature<Own>>(&key).await.is_err(), "and never comes back");
+    assert!(it.store.at(&anew).load::<Preferences>(&settings).await.is_err(), "and never comes back");
     remains.removed.lock().unwrap().clone()
 }
 

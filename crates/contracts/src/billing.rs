@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{Event, Money, TenantId, Timestamp, id_kind};
+use kernel::{Event, TenantId, Timestamp, id_kind};
+use money::Money;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,7 @@
 //! Invoices, their numbers, credits and the ledger: emitted by the context `billing`.
 
-use kernel::{Event, Money, TenantId, Timestamp};
+use kernel::{Event, TenantId, Timestamp};
+use money::Money;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -4,7 +4,7 @@ use std::{fmt::Display, str::FromStr};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{cx::ScopeKind, id::UserId, time::Timestamp};
+use crate::{id::UserId, scope::ScopeKind, time::Timestamp};
 
 /// How long it stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,9 +13,10 @@ use serde_json::Value;
 
 use crate::{
     authority::{Permission, PermissionDecl, Resource},
-    cx::{Cx, ScopeKind},
+    cx::Cx,
     event::{Envelope, Event},
     problem::{Problem, ProblemKind},
+    scope::ScopeKind,
     time::TimeDomain,
     usecase::{Effect, Handle, UseCase},
 };
@@ -110,8 +111,8 @@ impl Operation {
         // The permission first: someone who may not ask learns nothing about what would have been valid.
         self.permitted(&cx)?;
         let (input, resource) = (self.parse)(input)?;
-        if let Some(kind) = self.versioned {
-            cx.about(kind, resource.id);
+        if let (Some(kind), Some(versions)) = (self.versioned, cx.versions()) {
+            versions.about(kind, resource.id);
         }
         let output = (self.call)(input, cx).await?;
         (self.render)(output)

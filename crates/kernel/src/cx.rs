@@ -3,7 +3,6 @@
 use std::{fmt, marker::PhantomData, ops::Deref, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -11,59 +10,13 @@ use crate::{
     authority::{Condition, Grants},
     entropy::Entropy,
     id::{ApiKeyId, ClientId, Id, IdKind, OperatorId, SessionId, TenantId, UserId},
-    notice::{Noticed, Notices},
+    notice::{Notices, Unnoticed},
     problem::{Problem, ProblemKind},
+    scope::{Scope, ScopeKind},
     time::{Clock, TestClocks, Timestamp},
     usecase::{Effect, UseCase},
     version::Versions,
 };
-
-/// Where data lives: the platform's own scope, or one tenant's. There is no third.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scope {
-    /// Tenants, slugs, domains, operators, plans.
-    Platform,
-    /// Everything of one tenant.
-    Tenant(TenantId),
-}
-
-/// Which sort of scope a use case or an aggregate belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ScopeKind {
-    /// The platform's own.
-    Platform,
-    /// A tenant's.
-    Tenant,
-}
-
-impl Scope {
-    /// Its kind.
-    pub const fn kind(self) -> ScopeKind {
-        match self {
-            Self::Platform => ScopeKind::Platform,
-            Self::Tenant(_) => ScopeKind::Tenant,
-        }
-    }
-
-    /// The tenant, if it is a tenant's.
-    pub const fn tenant(self) -> Option<TenantId> {
-        match self {
-            Self::Platform => None,
-            Self::Tenant(id) => Some(id),
-        }
-    }
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Platform => f.write_str("platform"),
-            Self::Tenant(id) => id.fmt(f),
-        }
-    }
-}
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,7 +105,7 @@ pub struct Ambient {
     /// What the test clocks of sandbox tenants show.
     pub test_clocks: Arc<TestClocks>,
     /// What was noticed in passing, for the audit log.
-    pub notices: Arc<Notices>,
+    pub notices: Arc<dyn Notices>,
 }
 
 impl Ambient {
@@ -163,7 +116,7 @@ impl Ambient {
 
     /// These, and no test clocks yet.
     pub fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { clock, entropy, test_clocks: Arc::default(), notices: Arc::default() }
+        Self { clock, entropy, test_clocks: Arc::default(), notices: Arc::new(Unnoticed) }
     }
 }
 
@@ -279,31 +232,9 @@ impl Cx {
         self.with(|inner| inner.versions = Some(Arc::clone(versions)))
     }
 
-    /// Says which aggregate the request is about.
-    pub(crate) fn about(&self, kind: &'static str, id: Option<String>) {
-        if let Some(versions) = &self.0.versions {
-            versions.about(kind, id);
-        }
-    }
-
-    /// An aggregate was read, and has this version.
-    pub fn has_version(&self, kind: &str, id: &str, version: u64) {
-        if let Some(versions) = &self.0.versions {
-            versions.is(kind, id, version);
-        }
-    }
-
-    /// An aggregate was changed, and has this version now; none where it was deleted.
-    pub fn changed_version(&self, kind: &str, id: &str, version: Option<u64>) {
-        if let Some(versions) = &self.0.versions {
-            versions.changed(kind, id, version);
-        }
-    }
-
-    /// An aggregate of this version (none where there is none yet) is about to be changed; a problem where the caller has
-    /// read another.
-    pub fn check_version(&self, kind: &str, id: &str, version: Option<u64>) -> Result<(), Problem> {
-        self.0.versions.as_ref().map_or(Ok(()), |versions| versions.check(kind, id, version))
+    /// What is known of the version of the aggregate that the request is about; none where nobody asks.
+    pub fn versions(&self) -> Option<&Versions> {
+        self.0.versions.as_deref()
     }
 
     /// Whether the caller's credential still stands, asked anew: for answers that go on for long, such as streams.
@@ -442,7 +373,7 @@ impl Cx {
 
     /// The answer to a caller who lacks `permission`: sign in if nobody is, else no. It is counted for the audit log.
     pub fn refusal(&self, permission: &str) -> Problem {
-        self.0.ambient.notices.note(Noticed::Refused, self.scope(), &self.caller(), permission);
+        self.0.ambient.notices.refused(self.scope(), &self.caller(), permission);
         if matches!(self.caller(), Caller::Visitor) {
             Problem::new(ProblemKind::Unauthenticated, "sign_in_required", "this needs a signed-in caller")
                 .hint("sign in, or send an access token or API key in the Authorization header")
@@ -496,8 +427,7 @@ impl<U: UseCase> Granted<U> {
         }
         if U::EFFECT == Effect::Tell && matches!(self.caller(), Caller::Operator { .. }) {
             // What is changed is told by its event; of a look there is none.
-            let notices = &self.cx.0.ambient.notices;
-            notices.note(Noticed::Entered, Scope::Tenant(tenant), &self.caller(), U::NAME);
+            self.ambient().notices.entered(tenant, &self.caller(), U::NAME);
         }
         Ok(self.cx.with(|inner| inner.scope = Scope::Tenant(tenant)))
     }

@@ -4,7 +4,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{cx::Scope, id::UserId, problem::Problem, time::Timestamp};
+use crate::{id::UserId, problem::Problem, scope::Scope, time::Timestamp};
 
 /// A public event of a context. Its name is fixed for ever; a change of its fields is backward-compatible or a new version.
 pub trait Event: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static {
@@ -134,7 +134,7 @@ impl Envelope {
 mod scope_text {
     use serde::{Deserialize, Deserializer, Serializer, de};
 
-    use crate::cx::Scope;
+    use crate::scope::Scope;
 
     pub(super) fn serialize<S: Serializer>(scope: &Scope, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(scope)

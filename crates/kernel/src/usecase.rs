@@ -7,8 +7,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     authority::{Permission, Resource},
-    cx::{Granted, ScopeKind},
+    cx::Granted,
     problem::Problem,
+    scope::ScopeKind,
 };
 
 /// Whether a use case changes anything.

@@ -50,19 +50,23 @@ impl Versions {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn is(&self, kind: &str, id: &str, version: u64) {
+    /// An aggregate was read, and has this version.
+    pub fn is(&self, kind: &str, id: &str, version: u64) {
         if self.concerns(kind, id) {
             self.seen().version = Some(version);
         }
     }
 
-    pub(crate) fn changed(&self, kind: &str, id: &str, version: Option<u64>) {
+    /// An aggregate was changed, and has this version now; none where it was deleted.
+    pub fn changed(&self, kind: &str, id: &str, version: Option<u64>) {
         if self.concerns(kind, id) {
             *self.seen() = Seen { version, changed: true };
         }
     }
 
-    pub(crate) fn check(&self, kind: &str, id: &str, version: Option<u64>) -> Result<(), Problem> {
+    /// An aggregate of this version (none where there is none yet) is about to be changed; a problem where the caller has
+    /// read another.
+    pub fn check(&self, kind: &str, id: &str, version: Option<u64>) -> Result<(), Problem> {
         let Some(expected) = self.expected.as_ref().filter(|_| self.concerns(kind, id)) else { return Ok(()) };
         let fits = match (expected, version) {
             (_, None) => false,

@@ -216,7 +216,9 @@ impl Scoped<'_> {
                 Ok(None)
             }
             opened => opened.map(|it| {
-                self.cx.has_version(A::KIND, &key.id, it.base.version);
+                if let Some(versions) = self.cx.versions() {
+                    versions.is(A::KIND, &key.id, it.base.version);
+                }
                 Some(it)
             }),
         }
@@ -335,7 +337,9 @@ impl Scoped<'_> {
         let key = self.key::<A>(&it.id())?;
         let version = base.version + 1;
         // A conflict is looked at anew before this: by then it is known of what version the change is.
-        self.cx.check_version(A::KIND, &key.id, (base != Base::default()).then_some(base.version))?;
+        if let Some(versions) = self.cx.versions() {
+            versions.check(A::KIND, &key.id, (base != Base::default()).then_some(base.version))?;
+        }
         let (mut write, claims) = self.write(it, deletes).await?;
         if let Write::Put { body, .. } = &mut write {
             *body = self.seal(&key, version, it).await?;
@@ -357,7 +361,9 @@ impl Scoped<'_> {
         }
         match outcome {
             Ok(Outcome::Done) => {
-                self.cx.changed_version(A::KIND, &key.id, (!deletes).then_some(version));
+                if let Some(versions) = self.cx.versions() {
+                    versions.changed(A::KIND, &key.id, (!deletes).then_some(version));
+                }
                 Ok(Base { version, fence: base.fence })
             }
             Ok(Outcome::Already) => Ok(self.store.engine.base(&key).await.map_err(problem)?),

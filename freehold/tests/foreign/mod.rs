@@ -9,9 +9,9 @@
 
 use std::collections::BTreeMap;
 
+use audit::tlog::{Algorithm, Signer};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use tlog::{Algorithm, Signer};
 
 use crate::site::{Person, until};
 

@@ -2,8 +2,8 @@
 //! others, and credentials go no further than the route lets them.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
+use routes::route::{Credentials, IDENTITY};
 
-use super::route::{Credentials, IDENTITY};
 use crate::visit::Visit;
 
 /// How the names of the platform's own cookies begin: those of sessions, and of devices that are known.

@@ -12,16 +12,16 @@ use http::{HeaderValue, Method, Request as HttpRequest, StatusCode, Uri, header,
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use kernel::{Caller, Cx, Problem, ProblemKind};
+use routes::{
+    path,
+    route::{Access, IDENTITY, Identity, Mode},
+    table::{Compiled, Target},
+    upstream::{Running, Server, choose},
+};
 use tokio::time::Instant;
 use web::{Body, Edge, Request, Response, Served};
 
-use super::{
-    fields, path,
-    route::{Access, IDENTITY, Identity, Mode},
-    table::{Compiled, Target},
-    upgrade::Tunnel,
-    upstream::{Running, Server, choose},
-};
+use super::{fields, upgrade::Tunnel};
 use crate::{
     Gateway, edge,
     visit::{Admitted, Visit},

@@ -5,10 +5,10 @@ use cache::{Cache, IN_FORCE};
 use http::{HeaderValue, Method};
 use kernel::{Caller, Condition, Cx, Permission, Problem, Scope};
 use ring::signature::{Ed25519KeyPair, KeyPair};
+use routes::table::Compiled;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::table::Compiled;
 use crate::visit::Admitted;
 
 /// How long a token is good, in seconds.

@@ -3,11 +3,7 @@
 mod fields;
 mod forward;
 mod identity;
-mod path;
-mod route;
-mod table;
 mod upgrade;
-mod upstream;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,19 +17,22 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use kernel::{Context, Problem, Scope, text::Key};
+use routes::{
+    route,
+    table::{Compiled, Table},
+    upstream::Servers,
+};
 use web::Body;
 
 pub(crate) use fields::wants_websocket;
 pub use identity::Identities;
-pub use route::{Access, Credentials, Document, Identity, Mode, Route, Upstream};
-pub(crate) use route::{ProxyRoute, RouteView};
+pub use routes::route::{Access, Credentials, Document, Identity, Mode, Route, Upstream};
+pub(crate) use routes::route::{ProxyRoute, RouteView};
 
 use crate::{
     Gateway, Ground,
     context::{ListRoutes, ReadRoute},
 };
-use table::{Compiled, Table};
-use upstream::Servers;
 
 /// How often is looked whether the stored routes have changed.
 const LOOKS: Duration = Duration::from_millis(500);

@@ -14,9 +14,9 @@ use std::{
 
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use routes::upstream::Running;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::upstream::Running;
 use crate::{
     Gateway,
     live::{revoked, stopping},

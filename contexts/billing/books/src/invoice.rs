@@ -7,7 +7,8 @@ use contracts::billing::{
     InvoiceDrafted, InvoiceGenerated, InvoiceId, InvoiceOverdue, InvoiceRequested, InvoiceSettled, InvoiceVoided,
     InvoiceWrittenOff, Line, PaymentProcessed, SubscriptionId,
 };
-use kernel::{Aggregate, AnyEvent, Money, ScopeKind, Term, Timer, Timestamp, text::Note};
+use kernel::{Aggregate, AnyEvent, ScopeKind, Term, Timer, Timestamp, text::Note};
+use money::Money;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use billing_rules::Refusal;
 use contracts::billing::{InvoiceGenerated, InvoiceVoided, TransactionPosted};
-use kernel::{Aggregate, Currency, Money, ScopeKind, Term, Timestamp};
+use kernel::{Aggregate, ScopeKind, Term, Timestamp};
+use money::{Currency, Money};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

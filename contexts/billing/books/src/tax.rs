@@ -6,9 +6,10 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use billing_rules::Refusal;
 use contracts::billing::{BillingProfileUpdated, TaxRatesUpdated};
 use kernel::{
-    Aggregate, Money, ScopeKind,
+    Aggregate, ScopeKind,
     text::{DisplayName, Note, TextError},
 };
+use money::Money;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 

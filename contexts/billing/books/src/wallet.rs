@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use billing_rules::Refusal;
 use contracts::billing::{CreditsDrawn, CreditsExpired, CreditsGranted, CreditsReturned, InvoiceId};
-use kernel::{Aggregate, AnyEvent, Money, ScopeKind, Timer, Timestamp};
+use kernel::{Aggregate, AnyEvent, ScopeKind, Timer, Timestamp};
+use money::Money;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use contracts::billing::{Line, LineKind};
-use kernel::{Currency, Money, Timestamp, text::Key};
+use kernel::{Timestamp, text::Key};
+use money::{Currency, Money};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

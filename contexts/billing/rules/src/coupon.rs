@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use contracts::billing::{CouponDefined, CouponRedeemed, SubscriptionId};
-use kernel::{Aggregate, AnyEvent, Money, ScopeKind, TenantId, Term, Timestamp, text::Key};
+use kernel::{Aggregate, AnyEvent, ScopeKind, TenantId, Term, Timestamp, text::Key};
+use money::Money;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -149,7 +150,7 @@ pub struct Discount {
 
 impl Discount {
     /// Whether it can take anything off invoices of a currency.
-    pub fn fits(&self, currency: kernel::Currency) -> Result<(), Refusal> {
+    pub fn fits(&self, currency: money::Currency) -> Result<(), Refusal> {
         match self.off {
             Off::Amount { amount } if amount.currency() != currency => Err(Refusal::Currency(amount.currency())),
             _ => Ok(()),

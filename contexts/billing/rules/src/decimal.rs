@@ -2,7 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
-use kernel::{Currency, Money, money::round_half_away, text::TextError};
+use kernel::text::TextError;
+use money::{Currency, Money, round_half_away};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 

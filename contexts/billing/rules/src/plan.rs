@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use contracts::billing::PlanPublished;
 use kernel::{
-    Aggregate, Currency, Money, ScopeKind, Term,
+    Aggregate, ScopeKind, Term,
     text::{DisplayName, Key},
 };
+use money::{Currency, Money};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

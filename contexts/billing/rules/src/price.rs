@@ -1,6 +1,6 @@
 //! Prices that depend on how many. Nothing is rounded before the end of a line.
 
-use kernel::{Currency, Money};
+use money::{Currency, Money};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -4,7 +4,8 @@
 //! in the middle costs the difference of two of these. So the parts of a period sum to its whole, wherever it is cut,
 //! and what a change gives back and charges anew cancels to nothing where the price stays.
 
-use kernel::{Money, Timestamp};
+use kernel::Timestamp;
+use money::Money;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

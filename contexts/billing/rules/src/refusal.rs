@@ -1,7 +1,8 @@
 //! Why a rule refuses something.
 
 use contracts::billing::SubscriptionState;
-use kernel::{Currency, MoneyError, Problem, ProblemKind, text::Key};
+use kernel::{Problem, ProblemKind, text::Key};
+use money::{Currency, MoneyError};
 
 /// Why a rule refuses something.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -12,7 +12,8 @@ use contracts::billing::{
     ChangeScheduled, CreditLeft, InvoiceId, InvoiceRequested, Line, SubscriptionCreated, SubscriptionId,
     SubscriptionState as State, SubscriptionStateChanged, UsageThresholdReached,
 };
-use kernel::{Aggregate, AnyEvent, Claim, Currency, Money, ScopeKind, Timer, Timestamp, text::Key};
+use kernel::{Aggregate, AnyEvent, Claim, ScopeKind, Timer, Timestamp, text::Key};
+use money::{Currency, Money};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use contracts::billing::{InvoiceRequested, LineKind, SubscriptionState as State, SubscriptionStateChanged};
-use kernel::{AnyEvent, Money, Timestamp, text::Key};
+use kernel::{AnyEvent, Timestamp, text::Key};
+use money::Money;
 use proptest::prelude::*;
 use serde_json::json;
 

@@ -41,7 +41,7 @@ impl Access {
     }
 }
 
-/// The lines of the table about roles and permissions.
+/// The lines of the table about roles, and what they grant.
 pub fn mount(context: Context, it: &Arc<Access>) -> Context {
     context
         .route::<ReadRoles, _>(Method::GET, "/v1/users/{user}/roles", it)
@@ -52,6 +52,11 @@ pub fn mount(context: Context, it: &Arc<Access>) -> Context {
         .route::<DeleteRole, _>(Method::DELETE, "/v1/roles/{role}", it)
         .route::<ListPermissions, _>(Method::GET, "/v1/permissions", it)
         .route::<CheckPermission, _>(Method::POST, "/v1/permissions/check", it)
+}
+
+/// The lines of the table about the product's permissions.
+pub fn mount_product(context: Context, it: &Arc<Access>) -> Context {
+    context
         .route::<ListDeclared, _>(Method::GET, "/v1/product/permissions", it)
         .route::<DeclarePermission, _>(Method::PUT, "/v1/product/permissions/{permission}", it)
         .route::<WithdrawPermission, _>(Method::DELETE, "/v1/product/permissions/{permission}", it)

@@ -4,18 +4,20 @@ use std::collections::BTreeSet;
 
 use contracts::notifications::NotificationId;
 use kernel::{Granted, Handle, Problem, text::Key, use_case};
+use permissions as may;
+use recipients::means::Means;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use templates::variable::Values;
+use text::{Locale, RequestId};
 
-use super::{
-    Means, Notification, Recipient,
-    queries::NotificationView,
-    request::{Ask, id_from},
-};
 use crate::{
-    Notifications, permissions as may,
-    template::variable::Values,
-    text::{Locale, RequestId},
+    Notifications,
+    notification::{
+        Notification, Recipient,
+        queries::NotificationView,
+        request::{Ask, id_from},
+    },
 };
 
 /// Tells one recipient something: a person, who gets it by what they prefer; an address; or a webhook endpoint. Sent

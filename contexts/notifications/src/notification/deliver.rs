@@ -2,19 +2,19 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use channels::{
+    channel::{Channel, Kind, State},
+    port::{Carrier, DeliveryError, Message, Outcome, Target},
+    smtp::Smtp,
+};
 use contracts::notifications::ChannelId;
 use kernel::{Aggregate, Cx, Problem, ProblemKind, context::Fired};
+use recipients::{means::Means, settings::Settings};
 use tokio::time::Instant;
 
-use super::{Ended, Means, Notification, Recipient};
 use crate::{
-    Notifications,
-    channel::{
-        Channel, Kind, State,
-        port::{Carrier, DeliveryError, Message, Outcome, Target},
-        smtp::Smtp,
-    },
-    settings::Settings,
+    MAILS, Notifications,
+    notification::{Ended, Notification, Recipient},
 };
 
 impl Notifications {
@@ -48,7 +48,7 @@ impl Notifications {
         }
         let Err(error) = result else { return Ok(()) };
         if let (DeliveryError::Bounced(why), Means::Mail, Some(address)) = (&error, means, address) {
-            self.suppress(&address, why, &cx).await?;
+            self.recipients.suppress(&address, why, &cx).await?;
         }
         if error != DeliveryError::Busy {
             tracing::warn!(notification = %id, channel = means.name(), attempts = before + 1, %error, "not delivered");
@@ -60,11 +60,11 @@ impl Notifications {
         let Some(address) = it.draft.address.clone() else {
             return Ok(Err(DeliveryError::Permanent("there is no address".to_owned())).into());
         };
-        let settings = self.known.settings(&self.store, cx).await?;
+        let settings = self.recipients.settings(cx).await?;
         let mailer = self.mailer(&settings, cx).await?;
         // The platform's server has a name to lose: no tenant floods it, and no link waits for that.
         let platforms = Arc::ptr_eq(&mailer, &self.mail);
-        if platforms && !it.draft.content.secret && self.pace.check_key(&cx.scope()).is_err() {
+        if platforms && !it.draft.content.secret && self.pace.take(cx.scope(), MAILS).wait.is_some() {
             return Ok(Err(DeliveryError::Busy).into());
         }
         let mut content = it.content();
@@ -95,7 +95,7 @@ impl Notifications {
                 let changed = store.change(id, rule).await?;
                 if changed.state != State::Enabled {
                     tracing::warn!(channel = %id, "an endpoint is disabled: it failed for days, or is gone");
-                    self.known.forget_endpoints(cx.scope());
+                    self.channels.forget_endpoints(cx.scope());
                 }
             }
         }

@@ -3,12 +3,12 @@
 pub(crate) mod backoff;
 pub(crate) mod commands;
 pub(crate) mod deliver;
-pub(crate) mod plan;
 pub(crate) mod queries;
 pub(crate) mod request;
 
 use std::{collections::BTreeMap, time::Duration};
 
+use channels::port::{Content, DeliveryError, Outcome};
 use contracts::notifications::{
     ChannelId, DeliveryConfirmed, DeliveryFailed, NotificationId, NotificationRequested, NotificationSent,
 };
@@ -16,43 +16,12 @@ use kernel::{
     Aggregate, AnyEvent, Cx, Event, Problem, ProblemKind, ScopeKind, Term, Timer, Timestamp, UserId,
     text::{EmailAddress, Key},
 };
+use recipients::{means::Means, plan::Because, settings::Settings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    channel::port::{Content, DeliveryError, Outcome},
-    settings::Settings,
-};
-use plan::Because;
-
 /// The most attempts that are told of; the oldest goes first.
 const TOLD: usize = 12;
-
-/// By what a recipient is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Means {
-    /// E-mail.
-    Mail,
-    /// The inbox in the product.
-    Inbox,
-    /// A webhook endpoint.
-    Webhook,
-}
-
-impl Means {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Mail => "mail",
-            Self::Inbox => "inbox",
-            Self::Webhook => "webhook",
-        }
-    }
-
-    fn named(name: &str) -> Option<Self> {
-        [Self::Mail, Self::Inbox, Self::Webhook].into_iter().find(|it| it.name() == name)
-    }
-}
 
 /// Who is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

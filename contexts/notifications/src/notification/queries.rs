@@ -8,12 +8,16 @@ use kernel::{
     text::{EmailAddress, Key},
     use_case,
 };
+use permissions as may;
+use recipients::{means::Means, plan::Because};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::Page;
 
-use super::{Attempt, Delivery, Means, Notification, Recipient, Status, plan::Because};
-use crate::{Notifications, permissions as may};
+use crate::{
+    Notifications,
+    notification::{Attempt, Delivery, Notification, Recipient, Status},
+};
 
 /// Where a delivery is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -2,30 +2,31 @@
 
 use std::collections::BTreeSet;
 
+use channels::channel::{Channel, State};
 use contracts::{identity::LinkRequested, notifications::NotificationId};
 use kernel::{
     Cx, Envelope, IdKind, Problem, ProblemKind, UserId,
     text::{EmailAddress, Key},
 };
-use serde_json::json;
-
-use super::{
-    Draft, Means, Notification, Recipient, Said, When,
+use recipients::{
+    means::Means,
     plan::{self, Because, Facts, Mailbox},
-};
-use crate::{
-    Notifications, Site,
-    channel::{Channel, State},
-    known::Spoken,
     preference::Preference,
-    settings::{SECURITY, Settings},
+    settings::{SECURITY, Settings, Site},
     suppression::Suppression,
-    template::{
-        built_in,
-        variable::{Given, Values},
-        wording::{NOT_RENDERED, Rendered},
-    },
-    text::Locale,
+};
+use serde_json::json;
+use templates::{
+    built_in,
+    variable::{Given, Values},
+    wording::{NOT_RENDERED, Rendered},
+};
+use text::Locale;
+
+use crate::{
+    Notifications,
+    known::Spoken,
+    notification::{Draft, Notification, Recipient, Said, When},
 };
 
 /// What is asked for.
@@ -89,7 +90,7 @@ impl Notifications {
         if let Some(there) = self.asked_before(&ask.id, &asked, cx).await? {
             return Ok(there);
         }
-        let settings = self.known.settings(&self.store, cx).await?;
+        let settings = self.recipients.settings(cx).await?;
         let spoken = self.known.template(&self.store, cx, &ask.template).await?;
         let spoken = spoken.ok_or_else(|| {
             let detail = "no template of this key is published";
@@ -159,7 +160,7 @@ impl Notifications {
         match &ask.to {
             Recipient::User(user) => self.reach_person(ask, *user, category, facts, cx).await,
             Recipient::Address(address) => {
-                let held = self.suppression(address, cx).await?;
+                let held = self.recipients.suppression(address, cx).await?;
                 let out = held.as_ref().is_some_and(|it| it.opted_out(category));
                 let chosen = out.then_some((Means::Mail, false)).into_iter().collect();
                 // An address has no other channel: what is sent to it is sent by mail.
@@ -190,7 +191,7 @@ impl Notifications {
         facts: Facts,
         cx: &Cx,
     ) -> Result<Reached, Problem> {
-        let person = self.person(cx, user).await?;
+        let person = self.recipients.person(cx, user).await?;
         let deactivated = person.as_ref().is_some_and(|it| it.deactivated) && ask.known.is_none();
         let (address, name) = match (&ask.known, person) {
             (Some((email, name)), _) => (email.clone(), name.clone()),
@@ -200,7 +201,7 @@ impl Notifications {
         let preference = self.store.at(cx).try_load::<Preference>(&user).await?;
         let preference = preference.map_or_else(|| Preference::none_of(user), store::Loaded::into_inner);
         // Whoever cannot sign in for a bounce long ago could not even recover: security is tried all the same.
-        let held = if category.as_str() == SECURITY { None } else { self.suppression(&address, cx).await? };
+        let held = if category.as_str() == SECURITY { None } else { self.recipients.suppression(&address, cx).await? };
         let facts = Facts {
             chosen: preference.chosen(category),
             offered: BTreeSet::from([Means::Mail, Means::Inbox]),
@@ -237,7 +238,7 @@ impl Notifications {
         if cx.scope().tenant().is_none() {
             return Ok(());
         }
-        let endpoints = self.known.endpoints(&self.store, &cx).await?;
+        let endpoints = self.channels.endpoints(&cx).await?;
         let following = endpoints.iter().filter(|it| it.webhook().is_ok_and(|hook| hook.follows(&envelope.r#type)));
         for channel in following {
             let id = id_from(&[&envelope.id, &channel.id.to_string()]);
@@ -245,7 +246,7 @@ impl Notifications {
             if store.try_load::<Notification>(&id).await?.is_some() {
                 continue;
             }
-            let settings = self.known.settings(&self.store, &cx).await?;
+            let settings = self.recipients.settings(&cx).await?;
             let draft = Draft {
                 to: Recipient::Channel(channel.id),
                 address: None,
@@ -275,7 +276,7 @@ fn speak(
     unsubscribe: Option<String>,
 ) -> Result<Rendered, Problem> {
     let wanted = Locale::chain(ask.locale.as_ref().or(reached.locale.as_ref()), &settings.locale);
-    let around = site.surroundings(settings, &reached.name, unsubscribe.unwrap_or_default());
+    let around = crate::surroundings(site, settings, &reached.name, unsubscribe.unwrap_or_default());
     match (spoken.ready.render(&wanted, &around, &ask.variables), built_in::wording(&ask.template)) {
         (Err(problem), Some(own)) if problem.code() == NOT_RENDERED => {
             tracing::warn!(template = %ask.template, %problem, "a tenant's template could not be rendered");

@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use crate::{Carrier, DeliveryError, Message, Outcome, Reach, Site, Target, context};
 use async_trait::async_trait;
 use contracts::{
     identity::{EmailChanged, InvitationRevoked, LinkPurpose, LinkRequested, UserRegistered},
@@ -21,6 +20,8 @@ use kernel::{
 use keys::{Keyring, Keys, model::ModelKeys};
 use serde_json::{Value, json};
 use store::{Outbox, Store, Upkeep, model::ModelEngine, port::OUTBOX_PARTITIONS};
+
+use crate::{Carrier, DeliveryError, Message, Outcome, Reach, Site, Target, context};
 
 /// Answers as scripted, then takes everything.
 #[derive(Default)]
