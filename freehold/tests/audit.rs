@@ -92,7 +92,7 @@ fn falsified_exports_are_found(folder: &Path, export: &str, key: &str) {
     check(with(2, &twice.to_string()), "do not lead to the root");
 }
 
-async fn witnessed(owner: &Person<'_>, folder: &Path) -> String {
+async fn witnessed(owner: &Person<'_>, folder: &Path) {
     let witness = Signer::new("witness.example/one", &[7; 32]).unwrap();
     let key = witness.verifier(Algorithm::Cosignature).written();
     let told = owner.does("GET", "/v1/audit/checkpoint", Value::Null).await;
@@ -112,7 +112,9 @@ async fn witnessed(owner: &Person<'_>, folder: &Path) -> String {
     assert!(good, "{said}");
     let other = Signer::new("witness.example/two", &[8; 32]).unwrap().verifier(Algorithm::Cosignature).written();
     assert!(!verified(folder, &export, &["--witness", &other]).0, "who has not cosigned");
-    key
+    owner.does("DELETE", &format!("/v1/audit/witnesses/{}", witness.name()), Value::Null).await;
+    let again = json!({ "checkpoint": note.written() });
+    owner.refused("POST", "/v1/audit/cosignatures", again, "audit.cosignature_refused").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

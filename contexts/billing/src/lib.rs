@@ -8,7 +8,7 @@
 //! What is kept, whatever ends in between:
 //! - a period is closed by one commit of its subscription, which tells all lines of the invoice (`InvoiceRequested`);
 //! - an invoice has an id from that commit, so that it is made once, however often the event comes;
-//! - its number is given by one commit of the seller's series ([`numbering`]); it is final from then on;
+//! - its number is given by one commit of the seller's series; it is final from then on;
 //! - a transaction of the ledger is named by what it is about, so that it is posted once.
 
 mod coupons;
