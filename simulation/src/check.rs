@@ -118,6 +118,7 @@ impl Company {
         self.has_its_people().await?;
         self.has_its_figures(world).await?;
         self.has_what_it_took().await?;
+        self.is_audited(world).await?;
         for (key, value) in &self.features {
             let listed = self.owner.client.lists("/v1/features").await?;
             let found = listed.iter().find(|it| text(it, "feature") == key);
@@ -132,6 +133,26 @@ impl Company {
         }
         self.owner.holds().await?;
         self.forgot_the_erased().await
+    }
+
+    /// Each event of the tenant is one entry of its audit log, and the log has no gap.
+    async fn is_audited(&self, world: &World) -> Result<(), Broken> {
+        let entries = self.owner.client.lists("/v1/audit/entries?limit=200").await?;
+        let mut missing = world.ledger.of(&self.id).ids;
+        for (place, entry) in entries.iter().rev().enumerate() {
+            if number(entry, "index") != place as u64 {
+                return Err(Broken(format!("the audit log has at {place}: {entry}")));
+            }
+            let event = text(entry, "id").split_once('-').map_or("", |(_, record)| record);
+            let noticed = entry.pointer("/data/times").is_some();
+            if !missing.remove(event) && !noticed {
+                return Err(Broken(format!("the audit log tells twice, or of nothing that was: {entry}")));
+            }
+        }
+        match missing.first() {
+            Some(event) => Err(Broken(format!("the audit log does not tell of the event {event}"))),
+            None => Ok(()),
+        }
     }
 
     async fn has_its_people(&self) -> Result<(), Broken> {
@@ -179,7 +200,8 @@ impl Company {
         #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
         let is = |name: &str, count: u64| (counted(name) - count as f64).abs() < 0.5;
         for (name, count) in &world.ledger.of(&self.id).types {
-            if name != "analytics.UserActivityRecorded.v1" && !is(name, *count) {
+            let counted_elsewhere = ["analytics.UserActivityRecorded.v1", kernel::event::CHANGED];
+            if !counted_elsewhere.contains(&name.as_str()) && !is(name, *count) {
                 return Err(Broken(format!("{} facts of {count} events {name}", counted(name))));
             }
         }

@@ -2,7 +2,10 @@
 
 use kernel::EventDecl;
 
-use crate::{analytics, audit, billing, domains, entitlements, identity, invoices, lifecycle, notifications, oauth, tenants, users};
+use crate::{
+    analytics, audit, billing, domains, entitlements, identity, invoices, lifecycle, notifications, oauth, tenants,
+    users,
+};
 
 /// All of them, by context and name.
 pub const ALL: &[EventDecl] = &[
