@@ -51,9 +51,27 @@ struct Arguments {
     /// Also the CPU of a build from nothing, which takes long
     #[arg(long)]
     cold_build: bool,
+    /// Only this part (may be said several times)
+    #[arg(long)]
+    only: Vec<Part>,
     /// Write the table to `bench/results/COMMIT.md`
     #[arg(long)]
     record: bool,
+}
+
+/// A part of the table.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// What one tenant asks
+    Paths,
+    /// Refusals by a limit
+    Refusal,
+    /// Requests that go on to an upstream
+    Proxies,
+    /// From an event to the endpoint that follows it
+    Webhook,
+    /// Many tenants
+    Growth,
 }
 
 fn main() -> ExitCode {
@@ -74,13 +92,24 @@ async fn run(arguments: &Arguments) -> Result<()> {
     println!("commit {commit}, {}\n\n{}", machine(), report::head().trim_end());
     let (binary, seconds) = (arguments.binary.canonicalize()?, arguments.seconds);
     let mut report = Report::default();
-    raw(&mut report)?;
-    fresh(&binary, seconds, &mut report).await?;
-    refusal(&binary, seconds, &mut report).await;
-    onward::proxied(&binary, seconds, &mut report).await;
-    onward::delivered(&binary, &mut report).await;
-    let steps: &[u64] = if arguments.large { &[10, 1_000, 10_000] } else { &[10, 1_000] };
-    growth::run(&binary, UNLIMITED, steps, seconds, &mut report).await?;
+    let wanted = |part| arguments.only.is_empty() || arguments.only.contains(&part);
+    if wanted(Part::Paths) {
+        raw(&mut report)?;
+        fresh(&binary, seconds, &mut report).await?;
+    }
+    if wanted(Part::Refusal) {
+        refusal(&binary, seconds, &mut report).await;
+    }
+    if wanted(Part::Proxies) {
+        onward::proxied(&binary, seconds, &mut report).await;
+    }
+    if wanted(Part::Webhook) {
+        onward::delivered(&binary, &mut report).await;
+    }
+    if wanted(Part::Growth) {
+        let steps: &[u64] = if arguments.large { &[10, 1_000, 10_000] } else { &[10, 1_000] };
+        growth::run(&binary, UNLIMITED, steps, seconds, &mut report).await?;
+    }
     if arguments.peers {
         peers::run(Path::new("bench/peers"), seconds, &mut report).await?;
     }
