@@ -1,6 +1,12 @@
 //! Webhooks over HTTP: signed, sent to checked addresses only, never redirected, and bounded in all that a receiver can do.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::BytesMut;
@@ -13,7 +19,10 @@ use reqwest::{
     redirect::Policy,
 };
 use text::cut;
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::Instant,
+};
 
 use crate::{
     guard::{Reach, Refused},
@@ -27,6 +36,8 @@ const CONNECT: Duration = Duration::from_secs(4);
 /// Attempts at one endpoint at once: fewer than a tenant's timers may act at once, so that one that is slow holds up
 /// nobody else.
 const AT_ONCE: usize = 3;
+/// An endpoint that answers within this is waited for by those who come next; at one that is slower they give up their turn.
+const QUICK: Duration = Duration::from_millis(100);
 /// What is read of an answer, and kept of it, in bytes.
 const READ: usize = 16 << 10;
 const KEPT: usize = 1_000;
@@ -48,12 +59,41 @@ impl Resolve for Guarded {
     }
 }
 
+/// Attempts at one endpoint.
+struct Running {
+    turns: Semaphore,
+    /// Whether somebody waited in vain, and no quick answer came since.
+    slow: AtomicBool,
+}
+
+impl Default for Running {
+    fn default() -> Self {
+        Self { turns: Semaphore::new(AT_ONCE), slow: AtomicBool::new(false) }
+    }
+}
+
+impl Running {
+    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        if let Ok(turn) = self.turns.try_acquire() {
+            return Some(turn);
+        }
+        if self.slow.load(Ordering::Relaxed) {
+            return None;
+        }
+        let turn = tokio::time::timeout(QUICK, self.turns.acquire()).await.ok().and_then(Result::ok);
+        if turn.is_none() {
+            self.slow.store(true, Ordering::Relaxed);
+        }
+        turn
+    }
+}
+
 /// Delivers webhooks.
 pub struct Webhooks {
     client: Result<Client, String>,
     reach: Reach,
     clock: Arc<dyn Clock>,
-    running: Handles<String, Semaphore>,
+    running: Handles<String, Running>,
 }
 
 /// Why an address is refused as that of an endpoint.
@@ -152,12 +192,16 @@ impl Carrier for Webhooks {
         let Target::Webhook(to) = &message.to else {
             return Err(DeliveryError::Permanent("not a webhook".to_owned())).into();
         };
-        let running = self.running.of(to.name.clone(), || Semaphore::new(AT_ONCE));
-        let Ok(_permit) = running.try_acquire() else { return Err(DeliveryError::Busy).into() };
+        let running = self.running.of(to.name.clone(), Running::default);
+        let Some(_turn) = running.turn().await else { return Err(DeliveryError::Busy).into() };
+        let begun = Instant::now();
         let response = match self.send(to, message).await {
             Ok(response) => response,
             Err(error) => return Err(error).into(),
         };
+        if begun.elapsed() < QUICK {
+            running.slow.store(false, Ordering::Relaxed);
+        }
         let status = response.status();
         let asked = response.headers().get(RETRY_AFTER).and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
         let pause = asked.map(|seconds| Duration::from_secs(seconds.min(PAUSE)));
