@@ -75,7 +75,12 @@ impl Server {
         Self(folder, port)
     }
 
-    /// Ends it at once, as a crash would, or starts it with what it was started with.
+    fn options(&self) -> String {
+        let folder = self.0.display();
+        format!("-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories='{folder}' -c fsync=off", self.1)
+    }
+
+    /// Ends it at once, as a crash would, or starts it.
     fn control(&self, what: &[&str]) -> bool {
         let mut bins: Vec<_> = std::fs::read_dir("/usr/lib/postgresql").unwrap().map(|it| it.unwrap().path()).collect();
         bins.sort();
@@ -143,7 +148,7 @@ async fn a_server_that_dies_under_load_costs_nothing_that_was_acknowledged() {
             assert!(server.control(&["-m", "immediate", "stop"]));
             let (status, answer) = owner.send("GET", "/v1/me/preferences", Value::Null).await;
             assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{answer}");
-            assert!(server.control(&["start"]));
+            assert!(server.control(&["-o", &server.options(), "start"]));
         }
         stop.store(true, Ordering::Relaxed);
     };
