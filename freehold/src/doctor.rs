@@ -106,14 +106,11 @@ fn mail(config: &Config) -> Finding {
 /// Prints the findings; fails when one is bad.
 pub(crate) fn run(config: &Config) -> ExitCode {
     let mut findings = vec![port(config), folder(config), keyring(config)];
-    match &config.store {
-        Some(url) => {
-            findings.extend(remote::inspect(url).into_iter().map(|(good, what)| found(good, what)));
-        }
-        None => {
-            findings.push(store(config));
-            findings.extend(tenants(config));
-        }
+    if let Some(url) = &config.store {
+        findings.extend(remote::inspect(url).into_iter().map(|(good, what)| found(good, what)));
+    } else {
+        findings.push(store(config));
+        findings.extend(tenants(config));
     }
     findings.extend([clock(), mail(config)]);
     for finding in &findings {

@@ -7,7 +7,10 @@ mod site;
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use reqwest::StatusCode;
@@ -93,7 +96,8 @@ impl Server {
             Command::new(control)
         };
         let log = self.0.join("log");
-        command.current_dir("/").arg("-D").arg(self.0.join("data")).arg("-w").arg("-l").arg(log).args(what);
+        command.current_dir("/").arg("-D").arg(self.0.join("data")).arg("-w").arg("-l").arg(log);
+        command.arg("-o").arg(self.options()).args(what);
         command.output().unwrap().status.success()
     }
 }
@@ -133,7 +137,12 @@ async fn a_server_that_dies_under_load_costs_nothing_that_was_acknowledged() {
         return;
     }
     let Some(mail) = mailpit() else { return };
-    let server = Server::start();
+    let server = Arc::new(Server::start());
+    // Beside the writers, which go on meanwhile.
+    let control = async |what: &'static [&'static str]| {
+        let server = Arc::clone(&server);
+        assert!(tokio::task::spawn_blocking(move || server.control(what)).await.unwrap(), "{what:?}");
+    };
     let folder = tempfile::tempdir().unwrap();
     let url = format!("postgres://postgres@127.0.0.1:{}/postgres", server.1);
     let site = Site::start_with(&folder.path().join("data"), None, mail, &[("FREEHOLD_STORE", url)]).await;
@@ -145,10 +154,10 @@ async fn a_server_that_dies_under_load_costs_nothing_that_was_acknowledged() {
             let before = acknowledged.load(Ordering::Relaxed);
             let more = async || (acknowledged.load(Ordering::Relaxed) >= before + 60).then_some(());
             until("writes under way", more).await;
-            assert!(server.control(&["-m", "immediate", "stop"]));
+            control(&["-m", "immediate", "stop"]).await;
             let (status, answer) = owner.send("GET", "/v1/me/preferences", Value::Null).await;
             assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{answer}");
-            assert!(server.control(&["-o", &server.options(), "start"]));
+            control(&["start"]).await;
         }
         stop.store(true, Ordering::Relaxed);
     };
