@@ -14,8 +14,8 @@ pub(crate) enum Failure {
     /// The keyring or the wrapped keys cannot be read.
     #[error("the keys cannot be read")]
     Keys,
-    /// The store does not answer.
-    #[error("the store does not answer")]
+    /// The database that the configuration names cannot be reached.
+    #[error("the store cannot be reached")]
     Store,
     /// A file of the installation is damaged, or of another release.
     #[error("the data cannot be used as it is: run `freehold doctor`")]

@@ -92,11 +92,11 @@ mod built {
 
 #[cfg(not(feature = "postgres"))]
 mod left_out {
-    use anyhow::{Result, bail};
+    use anyhow::{Error, Result};
     use keys::Keys;
     use secrecy::SecretString;
 
-    use crate::parts::Kept;
+    use crate::{failure::Failure, parts::Kept};
 
     const WHY: &str =
         "this program was built without PostgreSQL, which `store` asks for: build it with --features postgres";
@@ -111,9 +111,8 @@ mod left_out {
         }
     }
 
-    #[expect(clippy::unused_async, reason = "as the other one")]
     pub(crate) async fn open(_: &SecretString, _: &Keys) -> Result<(Kept, Hold)> {
-        bail!(WHY)
+        Err(Error::new(Failure::Store).context(WHY))
     }
 
     pub(crate) fn inspect(_: &SecretString) -> Vec<(bool, String)> {

@@ -1,6 +1,6 @@
 //! The program on a PostgreSQL database: how it starts, what it refuses, and what a server that dies under load costs.
 #![cfg(feature = "postgres")]
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where something is not as it must be")]
+#![expect(clippy::unwrap_used, reason = "a test stops where something is not as it must be")]
 
 mod site;
 
