@@ -107,6 +107,11 @@ fn write_synced(file: &Path, text: &[u8]) -> Result<()> {
 /// Takes the backup.
 pub(crate) fn take(config: &Config, asked: &Backup) -> Result<ExitCode> {
     let data = &config.data;
+    ensure!(
+        config.store.is_none(),
+        "aggregates and events are in the database that `store` names: copy it with its own tools (pg_dump), and the data \
+         folder, with keys and facts, while freehold is stopped"
+    );
     let (to, keys) = (&asked.folder, &asked.keys);
     ensure!(data.join(STORE).is_file(), "{} holds no installation: name it with --data", data.display());
     ensure!(!to.exists() || is_empty(to), "{} is not empty: a backup gets a folder of its own", to.display());
@@ -197,6 +202,7 @@ fn place(asked: &Restore, manifest: &Manifest, into: &Path) -> Result<()> {
 /// Restores a backup.
 pub(crate) fn restore(config: &Config, asked: &Restore) -> Result<ExitCode> {
     let data = &config.data;
+    ensure!(config.store.is_none(), "a backup is restored to a data folder: take `store` out of the configuration");
     let manifest = asked.folder.join(MANIFEST);
     let text = fs::read(&manifest).with_context(|| format!("{} is no backup", asked.folder.display()))?;
     let manifest: Manifest = serde_json::from_slice(&text).context("the manifest")?;

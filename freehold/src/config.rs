@@ -70,6 +70,10 @@ pub struct Config {
     pub(crate) listen: SocketAddr,
     /// The folder of all data and keys. It is made where it is missing.
     pub(crate) data: PathBuf,
+    /// A PostgreSQL database that keeps aggregates and events, `postgres://user:password@host/database`. Without one they
+    /// are in the data folder, where keys and facts are in any case. To another machine it is secured by TLS.
+    #[schemars(with = "Option<String>")]
+    pub(crate) store: Option<SecretString>,
     /// The host name of the installation; tenants are its subdomains.
     pub(crate) host: String,
     /// `http`, or `https` behind something that ends TLS.
@@ -113,7 +117,7 @@ pub struct Config {
 /// What holds while nobody says otherwise.
 pub(crate) fn defaults() -> serde_json::Value {
     serde_json::json!({
-        "listen": "127.0.0.1:8080", "data": "./data", "host": "localhost", "scheme": "http", "public_port": null,
+        "listen": "127.0.0.1:8080", "data": "./data", "store": null, "host": "localhost", "scheme": "http", "public_port": null,
         "log": "info,access=off", "log_json": false, "rate": 200, "event_days": 30,
         "limits": { "address": null, "visitor": null, "caller": null, "tenant": null, "failures": null }, "trusted_proxies": [],
         "forwarded_header": "x-forwarded-for", "http": gateway::Http::default(), "routes": {}, "metrics_listen": null,
@@ -131,6 +135,14 @@ fn source(metadata: Option<&Metadata>) -> String {
         "command line" => "command line".to_owned(),
         name => metadata.source.as_ref().map_or_else(|| name.to_owned(), ToString::to_string),
     }
+}
+
+/// An address without what it is opened with: of a URL the parts before and after the credentials, and nothing of what is
+/// no URL.
+pub(crate) fn address(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return "(hidden)".to_owned() };
+    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    format!("{scheme}://{}", place.split('?').next().unwrap_or_default())
 }
 
 impl Config {
@@ -169,6 +181,7 @@ impl Config {
         for name in [
             "listen",
             "data",
+            "store",
             "host",
             "scheme",
             "public_port",
@@ -198,6 +211,7 @@ impl Config {
             let value = figment.find_value(name).ok().and_then(|value| serde_json::to_value(value).ok());
             let shown = match value {
                 Some(value) if name.ends_with("password") && !value.is_null() => "(hidden)".to_owned(),
+                Some(serde_json::Value::String(url)) if name == "store" => address(&url),
                 Some(value) => value.to_string(),
                 None => "null".to_owned(),
             };
@@ -249,6 +263,16 @@ mod tests {
             }
         });
         read.collect()
+    }
+
+    #[test]
+    fn an_address_tells_no_secret() {
+        for url in
+            ["postgres://u:s3cret@db/one", "postgres://u:a/s3cret?@db/one?x=y", "postgres://db/one?password=s3cret"]
+        {
+            assert_eq!(address(url), "postgres://db/one", "{url}");
+        }
+        assert_eq!(address("host=db password=s3cret"), "(hidden)");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{net::TcpListener, process::ExitCode};
 
-use crate::config::Config;
+use crate::{config::Config, remote};
 
 struct Finding {
     good: bool,
@@ -105,8 +105,13 @@ fn mail(config: &Config) -> Finding {
 
 /// Prints the findings; fails when one is bad.
 pub(crate) fn run(config: &Config) -> ExitCode {
-    let mut findings = vec![port(config), folder(config), keyring(config), store(config)];
-    findings.extend(tenants(config));
+    let mut findings = vec![port(config), folder(config), keyring(config)];
+    if let Some(url) = &config.store {
+        findings.extend(remote::inspect(url).into_iter().map(|(good, what)| found(good, what)));
+    } else {
+        findings.push(store(config));
+        findings.extend(tenants(config));
+    }
     findings.extend([clock(), mail(config)]);
     for finding in &findings {
         println!("{} {}", if finding.good { "ok  " } else { "BAD " }, finding.what);

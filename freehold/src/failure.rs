@@ -14,6 +14,9 @@ pub(crate) enum Failure {
     /// The keyring or the wrapped keys cannot be read.
     #[error("the keys cannot be read")]
     Keys,
+    /// The database that the configuration names cannot be reached.
+    #[error("the store cannot be reached")]
+    Store,
     /// A file of the installation is damaged, or of another release.
     #[error("the data cannot be used as it is: run `freehold doctor`")]
     Data,
@@ -27,6 +30,7 @@ impl Failure {
             Self::InUse => 4,
             Self::Keys => 5,
             Self::Data => 6,
+            Self::Store => 7,
         }
     }
 

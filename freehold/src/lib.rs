@@ -12,6 +12,7 @@ mod failure;
 mod mail;
 mod parts;
 mod platform;
+mod remote;
 mod serve;
 mod verify;
 

@@ -1,4 +1,4 @@
-//! What the platform stands on, and the embedded parts that it stands on in one process.
+//! What the platform stands on: the embedded parts, or those that the configuration names.
 
 use std::{fs::File, sync::Arc};
 
@@ -16,7 +16,7 @@ use sqlite::{Shards, SqliteKeys};
 use store::{Engine, Outbox, Space, StoreError, Upkeep};
 use tokio::sync::Notify;
 
-use crate::{config::Config, domains::Challenger, failure::Failure, mail};
+use crate::{config::Config, domains::Challenger, failure::Failure, mail, remote};
 
 /// All that the platform stands on: whatever keeps something, and whatever reaches the world outside.
 pub struct Parts {
@@ -81,29 +81,40 @@ pub(crate) fn lock(config: &Config) -> Result<File> {
     Ok(file)
 }
 
-impl Parts {
-    /// The embedded parts, in the data folder. Whoever has the file keeps it: no second process opens the same data.
-    pub(crate) fn embedded(config: &Config) -> Result<(Self, File)> {
-        let lock = lock(config)?;
-        let ambient = Ambient::system();
-        let file = config.data.join("keyring");
-        let keyring = Keyring::open(&file, ambient.entropy.as_ref()).map_err(|error| {
-            let what = format!("{}: {error}; put back the file from the backup of the keys", file.display());
-            anyhow::Error::new(Failure::Keys).context(what)
-        })?;
-        let wrapped = SqliteKeys::open(&config.data.join("keys.sqlite"));
-        let wrapped =
-            wrapped.map_err(|error| anyhow::Error::new(Failure::Keys).context(format!("keys.sqlite: {error}")))?;
+/// What keeps a second process from the same data, as long as it lives.
+pub(crate) struct Hold {
+    _folder: File,
+    pub(crate) database: Option<remote::Hold>,
+}
+
+impl Hold {
+    /// Ends if another process took the data over all the same; never for a folder.
+    pub(crate) async fn lost(self) {
+        match self.database {
+            Some(hold) => hold.lost().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Where aggregates and events are kept.
+pub(crate) struct Kept {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) upkeep: Arc<dyn Upkeep>,
+    pub(crate) outbox: Arc<dyn Outbox>,
+    pub(crate) waiting: Arc<Notify>,
+    pub(crate) homes: Arc<dyn tenants::Homes>,
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) appended: Arc<Notify>,
+}
+
+impl Kept {
+    fn embedded(config: &Config) -> Result<Self> {
         let shards = Arc::new(Shards::open(&config.data).map_err(|error| match error {
             StoreError::Corrupt(_) => anyhow::Error::new(Failure::Data).context(error.to_string()),
             other => anyhow::Error::new(other).context("the store"),
         })?);
-        let facts = ColumnarFacts::open(&config.data).context("the facts")?;
-        // One processor is left to all other work.
-        let at_once = std::thread::available_parallelism().map_or(1, |all| all.get().saturating_sub(1).max(1));
-        let parts = Self {
-            keys: Keys::new(keyring, Arc::new(wrapped), Arc::clone(&ambient.entropy)),
-            ambient,
+        Ok(Self {
             engine: shards.clone(),
             upkeep: shards.clone(),
             outbox: shards.clone(),
@@ -111,11 +122,71 @@ impl Parts {
             appended: shards.log().appended(),
             log: shards.log(),
             homes: Arc::new(Files(shards)),
+        })
+    }
+}
+
+/// Keys are in the data folder, apart from all that they open.
+fn keys(config: &Config, ambient: &Ambient) -> Result<Keys> {
+    let file = config.data.join("keyring");
+    let keyring = Keyring::open(&file, ambient.entropy.as_ref()).map_err(|error| {
+        let what = format!("{}: {error}; put back the file from the backup of the keys", file.display());
+        anyhow::Error::new(Failure::Keys).context(what)
+    })?;
+    let wrapped = SqliteKeys::open(&config.data.join("keys.sqlite"));
+    let wrapped =
+        wrapped.map_err(|error| anyhow::Error::new(Failure::Keys).context(format!("keys.sqlite: {error}")))?;
+    Ok(Keys::new(keyring, Arc::new(wrapped), Arc::clone(&ambient.entropy)))
+}
+
+impl Parts {
+    /// The parts that the configuration names.
+    pub(crate) async fn open(config: &Config) -> Result<(Self, Hold)> {
+        let Some(url) = &config.store else {
+            let (parts, folder) = Self::embedded(config)?;
+            return Ok((parts, Hold { _folder: folder, database: None }));
+        };
+        let folder = lock(config)?;
+        let there = config.data.join(sqlite::STORE);
+        if there.exists() {
+            return Err(anyhow::Error::new(Failure::Data).context(format!(
+                "{} is an installation of its own: take `store` out of the configuration, or choose another folder",
+                there.display()
+            )));
+        }
+        let ambient = Ambient::system();
+        let keys = keys(config, &ambient)?;
+        let (kept, hold) = remote::open(url, &keys).await?;
+        Ok((Self::around(config, ambient, keys, kept)?, Hold { _folder: folder, database: Some(hold) }))
+    }
+
+    /// The embedded parts, in the data folder. Whoever has the file keeps it: no second process opens the same data.
+    pub(crate) fn embedded(config: &Config) -> Result<(Self, File)> {
+        let lock = lock(config)?;
+        let ambient = Ambient::system();
+        let keys = keys(config, &ambient)?;
+        let kept = Kept::embedded(config)?;
+        Ok((Self::around(config, ambient, keys, kept)?, lock))
+    }
+
+    fn around(config: &Config, ambient: Ambient, keys: Keys, kept: Kept) -> Result<Self> {
+        let facts = ColumnarFacts::open(&config.data).context("the facts")?;
+        // One processor is left to all other work.
+        let at_once = std::thread::available_parallelism().map_or(1, |all| all.get().saturating_sub(1).max(1));
+        Ok(Self {
+            ambient,
+            keys,
+            engine: kept.engine,
+            upkeep: kept.upkeep,
+            outbox: kept.outbox,
+            waiting: kept.waiting,
+            appended: kept.appended,
+            log: kept.log,
+            homes: kept.homes,
             facts: Arc::new(facts),
             mail: mail::carrier(config)?,
             control: Arc::new(Challenger::new(&config.tenants)),
             hashing: Hashing::Argon2id { at_once },
-        };
-        Ok((parts, lock))
+        })
     }
 }

@@ -13,7 +13,13 @@ use mesh::Registry;
 use store::{Outbox, Store, Upkeep};
 use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 
-use crate::{backup, config::Config, parts::Parts};
+use secrecy::ExposeSecret as _;
+
+use crate::{
+    backup,
+    config::{Config, address},
+    parts::Parts,
+};
 
 /// All that runs.
 pub struct Platform {
@@ -299,6 +305,9 @@ impl Platform {
         println!("freehold {} listens on http://{}", env!("CARGO_PKG_VERSION"), config.listen);
         println!("  contexts   {}", names.join(", "));
         println!("  data       {}", config.data.display());
+        if let Some(url) = &config.store {
+            println!("  store      {}", address(url.expose_secret()));
+        }
         println!("  address    {}  (tenants: <subdomain>.{})", config.origin(), config.host);
         match &config.smtp.host {
             Some(host) => println!("  mail       {host}:{}", config.smtp.port),

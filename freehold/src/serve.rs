@@ -1,4 +1,4 @@
-//! Running: the platform on its embedded parts, behind a socket, until it is told to stop.
+//! Running: the platform on its parts, behind a socket, until it is told to stop.
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
@@ -44,7 +44,7 @@ async fn serve(config: Config) -> Result<ExitCode> {
         let what = format!("cannot listen on {} ({error}): choose another with --listen", config.listen);
         anyhow::Error::new(Failure::Address).context(what)
     })?;
-    let (parts, _lock) = Parts::embedded(&config)?;
+    let (parts, hold) = Parts::open(&config).await?;
     let platform = Platform::compose(parts, &config)?;
     // First: nothing that was erased is reacted to, or fires, or is shown once more.
     platform.erase_again(&config).await?;
@@ -54,8 +54,10 @@ async fn serve(config: Config) -> Result<ExitCode> {
         serve_metrics(at, platform.metrics()).await?;
     }
     let stop = async {
-        told_to_stop().await;
-        println!("stopping");
+        tokio::select! {
+            () = told_to_stop() => println!("stopping"),
+            () = hold.lost() => println!("stopping: another process took the database over"),
+        }
     };
     if !platform.serve(listener, stop).await {
         tracing::warn!("requests that still ran were cut off");

@@ -256,5 +256,9 @@ async fn a_first_customer_moves_in() {
     drop(site);
     for secret in [acme_email.as_str(), "Ada Lovelace", "Charles", globex_email.as_str(), PASSWORD] {
         assert_eq!(holds(&data, secret.as_bytes()), None, "{secret} stands in clear in the data");
+        if let Some(server) = site::on_postgres() {
+            let held = site::holds_in_database(&site::database_of(&server, &data), secret.as_bytes()).await;
+            assert_eq!(held, None, "{secret} stands in clear in the database");
+        }
     }
 }

@@ -80,10 +80,14 @@ impl Told {
     }
 }
 
+/// What is run once more with aggregates and events on a PostgreSQL database.
+const ON_POSTGRES: &[&str] =
+    &["--features=postgres", "--test=journey", "--test=isolation", "--test=crash", "--test=postgres"];
+
 /// `cargo test` with what the tests are told of their servers.
-fn cargo(servers: &[Server], clients: &[(&'static str, PathBuf)], skips: &Path) -> Command {
+fn cargo(packages: &str, servers: &[Server], clients: &[(&'static str, PathBuf)], skips: &Path) -> Command {
     let mut command = Command::new("cargo");
-    command.current_dir(places::root()).args(["test", "--workspace", "--no-fail-fast"]);
+    command.current_dir(places::root()).args(["test", packages, "--no-fail-fast"]);
     command.env("FREEHOLD_SKIPS", skips).envs(servers.iter().map(|server| (server.variable.0, &server.variable.1)));
     command.envs(clients.iter().map(|(variable, folder)| (variable, folder)));
     // The test programs alone are run so, not the compiler: of them `--report-time` is asked, which is not stable yet.
@@ -104,18 +108,28 @@ pub(crate) fn run(strict: bool, patience: Duration) -> Result<Verdict> {
     }
     let skips = std::env::temp_dir().join(format!("freehold-skips-{}", std::process::id()));
     std::fs::write(&skips, "")?;
-    let command = || cargo(&servers, &clients, &skips);
+    let command = || cargo("--workspace", &servers, &clients, &skips);
+    let on_postgres = || {
+        let mut command = cargo("--package=freehold", &servers, &clients, &skips);
+        command.args(ON_POSTGRES).env("FREEHOLD_TEST_ENGINE", "postgres");
+        command
+    };
     // Built first: only tests are expected to say something now and then.
-    let built = command().arg("--no-run").status().context("cannot run cargo")?.success();
+    let built = command().arg("--no-run").status().context("cannot run cargo")?.success()
+        && on_postgres().arg("--no-run").status().context("cannot run cargo")?.success();
     let mut told = Told::default();
     let mut good = built;
-    let timed = ["--lib", "--bins", "--tests", "--examples", "--", "-Z", "unstable-options", "--report-time"];
-    for part in [timed.as_slice(), &["--doc"]] {
+    let timed = ["--", "-Z", "unstable-options", "--report-time"];
+    let (mut all, mut again, mut documents) = (command(), on_postgres(), command());
+    all.args(["--lib", "--bins", "--tests", "--examples"]).args(timed);
+    again.args(timed);
+    documents.arg("--doc");
+    for part in [&mut all, &mut again, &mut documents] {
         let line = |line: &str| {
             told.line(line);
             println!("{line}");
         };
-        let end = if built { watch::follow(command().args(part), patience, line)? } else { End::Bad };
+        let end = if built { watch::follow(part, patience, line)? } else { End::Bad };
         if end == End::Silent {
             told.totals.failed += 1;
             let (late, program) = (told.late.join(", "), &told.program);

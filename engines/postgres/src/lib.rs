@@ -1,10 +1,13 @@
-//! The aggregate store on PostgreSQL and CockroachDB. A commit is one round trip; serialization failures are retried;
+//! The aggregate store and the retained log on PostgreSQL and CockroachDB. A commit is one round trip; serialization failures are retried;
 //! the relay's lease is a row whose epoch is checked in the transaction that forgets.
 
 mod commit;
+mod connect;
+mod log;
 mod schema;
+mod tls;
 
-use std::{str::FromStr, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use commit::{Pipeline, number};
@@ -13,13 +16,17 @@ use store::{
     Base, Change, ClaimKey, Commit, Core, CoreKey, DueTimer, Engine, Epoch, Hit, Outbox, OutboxEvent, Outcome, Parts,
     Scan, Space, StoreError, TimerKey, Upkeep,
 };
-use tokio_postgres::{NoTls, Row, error::SqlState, types::ToSql};
+use tokio::sync::Notify;
+use tokio_postgres::{Row, error::SqlState, types::ToSql};
+
+pub use connect::{Finding, Sole, inspect};
 
 pub(crate) type Client = deadpool_postgres::Object;
 
 /// One database as an engine of the store.
 pub struct PostgresEngine {
     pool: deadpool_postgres::Pool,
+    waiting: Arc<Notify>,
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
@@ -59,13 +66,14 @@ impl PostgresEngine {
     /// Connects with a connection string or URL (`postgresql://user@host:port/database`), keeps at most `connections`,
     /// and creates the tables that are missing.
     pub async fn connect(url: &str, connections: usize) -> Result<Self, StoreError> {
-        let config = tokio_postgres::Config::from_str(url).map_err(unavailable)?;
-        let pool = deadpool_postgres::Manager::new(config, NoTls);
-        let pool = deadpool_postgres::Pool::builder(pool).max_size(connections).build();
-        let pool = pool.map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        let engine = Self { pool };
+        let engine = Self { pool: connect::pool(url, connections)?, waiting: Arc::default() };
         schema::create(&engine.client().await?).await?;
         Ok(engine)
+    }
+
+    /// Wakes whoever moves events into the log.
+    pub fn waiting(&self) -> Arc<Notify> {
+        Arc::clone(&self.waiting)
     }
 
     pub(crate) async fn client(&self) -> Result<Client, StoreError> {
@@ -141,7 +149,11 @@ impl Engine for PostgresEngine {
 
     async fn commit(&self, commit: Commit) -> Result<Outcome, StoreError> {
         commit.check()?;
-        self.apply(&commit).await
+        let outcome = self.apply(&commit).await?;
+        if !commit.events.is_empty() {
+            self.waiting.notify_one();
+        }
+        Ok(outcome)
     }
 
     async fn changed_since(&self, space: &Space, cursor: u64, limit: usize) -> Result<Vec<Change>, StoreError> {

@@ -34,7 +34,17 @@ fn tables(text: &str) -> String {
            PRIMARY KEY (part, space, kind, id, version, place));
          CREATE INDEX IF NOT EXISTS outbox_space ON outbox (space);
          CREATE TABLE IF NOT EXISTS leases (part INT PRIMARY KEY, holder TEXT NOT NULL, epoch BIGINT NOT NULL,
-           until TIMESTAMPTZ NOT NULL)"
+           until TIMESTAMPTZ NOT NULL);
+         CREATE TABLE IF NOT EXISTS log (position BIGINT PRIMARY KEY, id {text} NOT NULL UNIQUE, space {text} NOT NULL,
+           at BIGINT NOT NULL, envelope BYTEA NOT NULL);
+         CREATE INDEX IF NOT EXISTS log_space ON log (space, position);
+         CREATE TABLE IF NOT EXISTS log_head (one INT PRIMARY KEY, last BIGINT NOT NULL);
+         INSERT INTO log_head (one, last) VALUES (1, 0) ON CONFLICT DO NOTHING;
+         CREATE TABLE IF NOT EXISTS readers (reader {text} PRIMARY KEY, position BIGINT NOT NULL);
+         CREATE TABLE IF NOT EXISTS buried (reader {text} NOT NULL, position BIGINT NOT NULL, reason TEXT NOT NULL,
+           at BIGINT NOT NULL, PRIMARY KEY (reader, position));
+         CREATE TABLE IF NOT EXISTS gone (space {text} PRIMARY KEY);
+         CREATE TABLE IF NOT EXISTS belongs (one INT PRIMARY KEY, mark BYTEA NOT NULL)"
     )
 }
 

@@ -98,6 +98,56 @@ pub(crate) fn mailpit() -> Option<u16> {
     store::contract::server("FREEHOLD_TEST_MAILPIT")?.rsplit(':').next()?.parse().ok()
 }
 
+/// The PostgreSQL server that installations under test keep aggregates and events on, where the run is about that.
+#[expect(clippy::disallowed_methods, reason = "servers under test are named by the environment")]
+pub(crate) fn on_postgres() -> Option<String> {
+    let engine = std::env::var("FREEHOLD_TEST_ENGINE").ok()?;
+    assert_eq!(engine, "postgres", "FREEHOLD_TEST_ENGINE");
+    store::contract::server("FREEHOLD_TEST_POSTGRES")
+}
+
+/// A connection to a database.
+pub(crate) async fn database(url: &str) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// The database that belongs to a folder of data.
+pub(crate) fn database_of(server: &str, data: &Path) -> String {
+    let letters = data.display().to_string().to_lowercase().replace(|it: char| !it.is_ascii_alphanumeric(), "_");
+    format!("{}/site{letters}", server.rsplit_once('/').unwrap().0)
+}
+
+/// The same, made where it is missing.
+async fn own_database(server: &str, data: &Path) -> String {
+    let (url, client) = (database_of(server, data), database(server).await);
+    let name = url.rsplit_once('/').unwrap().1;
+    let known = client.query("SELECT 1 FROM pg_database WHERE datname = $1", &[&name]).await.unwrap();
+    if known.is_empty() {
+        client.execute(&format!("CREATE DATABASE {name}"), &[]).await.unwrap();
+    }
+    url
+}
+
+/// The table that holds these bytes, if one does.
+pub(crate) async fn holds_in_database(url: &str, needle: &[u8]) -> Option<&'static str> {
+    let client = database(url).await;
+    for (table, column) in [("cores", "body"), ("cores", "parts"), ("outbox", "envelope"), ("log", "envelope")] {
+        let sql = format!("SELECT 1 FROM {table} WHERE position($1::BYTEA IN {column}) > 0 LIMIT 1");
+        if !client.query(&sql, &[&needle]).await.unwrap().is_empty() {
+            return Some(table);
+        }
+    }
+    for (table, column) in [("claims", "claim"), ("terms", "value"), ("terms", "sort")] {
+        let sql = format!("SELECT 1 FROM {table} WHERE strpos({column}, $1) > 0 LIMIT 1");
+        if !client.query(&sql, &[&String::from_utf8_lossy(needle)]).await.unwrap().is_empty() {
+            return Some(table);
+        }
+    }
+    None
+}
+
 impl Site {
     /// Starts the program on a folder and waits until it answers.
     pub(crate) async fn start(data: &Path, port: Option<u16>, mailpit: u16) -> Self {
@@ -113,7 +163,11 @@ impl Site {
     ) -> Self {
         drop(rustls::crypto::ring::default_provider().install_default());
         let port = port.unwrap_or_else(free_port);
-        let mut process = Command::new(env!("CARGO_BIN_EXE_freehold"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_freehold"));
+        if let Some(server) = on_postgres() {
+            command.env("FREEHOLD_STORE", own_database(&server, data).await);
+        }
+        let mut process = command
             .args(["--listen", &format!("127.0.0.1:{port}"), "--data"])
             .arg(data)
             .current_dir(data.parent().unwrap())
