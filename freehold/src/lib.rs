@@ -26,7 +26,7 @@ pub use config::Config;
 pub use parts::Parts;
 pub use platform::{Following, Platform};
 
-/// Sign-in, users, tenants, notifications and analytics for a start-up, in one process.
+/// Sign-in, users, tenants, billing, notifications, analytics and an audit log for a start-up, in one process
 #[derive(Parser)]
 #[command(name = "freehold", version)]
 struct Arguments {

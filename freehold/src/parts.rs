@@ -12,11 +12,20 @@ use identity::Hashing;
 use kernel::{Problem, Scope, TenantId, cx::Ambient};
 use keys::{Keyring, Keys};
 use notifications::Carrier;
+use secrecy::ExposeSecret as _;
 use sqlite::{Shards, SqliteKeys};
 use store::{Engine, Outbox, Space, StoreError, Upkeep};
 use tokio::sync::Notify;
 
-use crate::{config::Config, domains::Challenger, failure::Failure, mail, remote};
+use crate::{
+    config::{Config, address},
+    domains::Challenger,
+    failure::Failure,
+    mail, remote,
+};
+
+/// Says in the data folder that its store is in a database, and in which.
+const ELSEWHERE: &str = "store-is-elsewhere";
 
 /// All that the platform stands on: whatever keeps something, and whatever reaches the world outside.
 pub struct Parts {
@@ -142,7 +151,12 @@ fn keys(config: &Config, ambient: &Ambient) -> Result<Keys> {
 impl Parts {
     /// The parts that the configuration names.
     pub(crate) async fn open(config: &Config) -> Result<(Self, Hold)> {
+        let mark = config.data.join(ELSEWHERE);
         let Some(url) = &config.store else {
+            if let Ok(place) = std::fs::read_to_string(&mark) {
+                let what = format!("what belongs to {} is in {place}: name it with `store`", config.data.display());
+                return Err(anyhow::Error::new(Failure::Data).context(what));
+            }
             let (parts, folder) = Self::embedded(config)?;
             return Ok((parts, Hold { _folder: folder, database: None }));
         };
@@ -157,6 +171,8 @@ impl Parts {
         let ambient = Ambient::system();
         let keys = keys(config, &ambient)?;
         let (kept, hold) = remote::open(url, &keys).await?;
+        std::fs::write(&mark, address(url.expose_secret()))
+            .with_context(|| format!("cannot write {}", mark.display()))?;
         Ok((Self::around(config, ambient, keys, kept)?, Hold { _folder: folder, database: Some(hold) }))
     }
 

@@ -1,6 +1,13 @@
 //! Running: the platform on its parts, behind a socket, until it is told to stop.
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use axum::{Router, routing::get};
@@ -53,14 +60,19 @@ async fn serve(config: Config) -> Result<ExitCode> {
     if let Some(at) = config.metrics_listen {
         serve_metrics(at, platform.metrics()).await?;
     }
+    let taken_over = AtomicBool::new(false);
     let stop = async {
         tokio::select! {
-            () = told_to_stop() => println!("stopping"),
-            () = hold.lost() => println!("stopping: another process took the database over"),
+            () = told_to_stop() => {}
+            () = hold.lost() => taken_over.store(true, Ordering::Relaxed),
         }
+        println!("stopping");
     };
     if !platform.serve(listener, stop).await {
         tracing::warn!("requests that still ran were cut off");
+    }
+    if taken_over.into_inner() {
+        return Err(anyhow::Error::new(Failure::InUse).context("another process took the database over"));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -57,6 +57,11 @@ async fn what_cannot_be_started_says_why_and_tells_no_password() {
     drop(site);
     let foreign = program(&folder.path().join("other"), &own, &[]);
     assert_eq!(foreign.status.code(), Some(5), "another keyring: {}", text(&foreign));
+    let mut forgotten = Command::new(env!("CARGO_BIN_EXE_freehold"));
+    forgotten.args(["--listen", "127.0.0.1:0", "--data"]).arg(&data).current_dir(folder.path());
+    let forgotten = forgotten.output().unwrap();
+    assert_eq!(forgotten.status.code(), Some(6), "its store is in the database: {}", text(&forgotten));
+    assert!(text(&forgotten).contains("name it with `store`"), "{}", text(&forgotten));
     let backup = program(&data, &own, &["backup", "copy", "--keys", "keys"]);
     assert!(!backup.status.success() && text(&backup).contains("pg_dump"), "{}", text(&backup));
     let embedded = folder.path().join("embedded");

@@ -10,8 +10,10 @@ use crate::{Entry, Log, LogError, timers::scope_of};
 
 const LEASE: Duration = Duration::from_secs(5);
 const BATCH: usize = 256;
-/// The longest between two looks at an outbox: not every one tells when something waits.
+/// Between two looks at an outbox, as not every one tells when something waits: this long after something was there, and
+/// twice as long each time that nothing was, up to the longest.
 const LOOK: Duration = Duration::from_millis(50);
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// One relay of an engine.
 pub struct Relay {
@@ -41,13 +43,18 @@ impl Relay {
 
     /// Moves for ever; `waiting` wakes it. Drop the future to stop.
     pub async fn follow(&self, waiting: &Notify) {
+        let mut pause = LOOK;
         loop {
             match self.turn().await {
-                Ok(0) => drop(tokio::time::timeout(LOOK, waiting.notified()).await),
-                Ok(_) => {}
+                Ok(0) => {
+                    let woken = tokio::time::timeout(pause, waiting.notified()).await.is_ok();
+                    pause = if woken { LOOK } else { (pause * 2).min(LONGEST) };
+                }
+                Ok(_) => pause = LOOK,
                 Err(error) => {
                     tracing::warn!(%error, "events cannot be moved into the log");
-                    tokio::time::sleep(LOOK).await;
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST);
                 }
             }
         }
