@@ -4,6 +4,7 @@
 //! again. **Proofs** are all that one person or operator has: a new password, or an end to all sessions, raises their
 //! **epoch**, and what began under an earlier one is good no more. A code of an authenticator app is taken once.
 
+mod argon;
 pub mod factor;
 mod password;
 mod proofs;

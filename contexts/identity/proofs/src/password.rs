@@ -5,11 +5,11 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
+use argon2::{Params, PasswordHash, PasswordVerifier};
 use kernel::{Cx, Problem, Scope};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::turns::Turns;
+use crate::{argon::Argon, turns::Turns};
 
 /// OWASP's minimum for argon2id: 19 MiB, two passes, one lane.
 const MEMORY_KIB: u32 = 19_456;
@@ -40,17 +40,17 @@ pub enum Hashing {
 #[derive(Clone)]
 pub struct Passwords {
     hashing: Hashing,
+    argon: Arc<Argon>,
     turns: Arc<Turns>,
 }
 
 impl Hashing {
-    fn argon2(self) -> Argon2<'static> {
+    fn params(self) -> Params {
         let (memory, passes) = match self {
             Self::Argon2id { .. } => (MEMORY_KIB, PASSES),
             Self::Simulated => (Params::MIN_M_COST, Params::MIN_T_COST),
         };
-        let params = Params::new(memory, passes, 1, None).expect("the parameters are in argon2's bounds");
-        Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        Params::new(memory, passes, 1, None).expect("the parameters are in argon2's bounds")
     }
 
     /// Runs long work where nobody waits behind it.
@@ -106,7 +106,7 @@ impl Passwords {
             Hashing::Argon2id { at_once } => at_once,
             Hashing::Simulated => 1,
         };
-        Self { hashing, turns: Turns::new(at_once) }
+        Self { hashing, argon: Arc::new(Argon::with(hashing.params())), turns: Turns::new(at_once) }
     }
 
     async fn run<T: Send + 'static>(
@@ -124,10 +124,10 @@ impl Passwords {
         if let Some(weak) = weakness(password.expose_secret(), about) {
             return Err(Problem::invalid_field("/password", weak));
         }
-        let (salt, argon2) = (cx.random::<16>(), self.hashing.argon2());
+        let (salt, argon) = (cx.random::<16>(), Arc::clone(&self.argon));
         let hash = move || {
-            let hash = argon2.hash_password_with_salt(password.expose_secret().as_bytes(), &salt);
-            hash.map(|hash: PasswordHash| hash.to_string()).map_err(Problem::internal)
+            let hash = argon.hash(password.expose_secret().as_bytes(), &salt);
+            hash.map(|hash| hash.to_string()).map_err(Problem::internal)
         };
         self.run((cx.scope(), &cx.caller().to_string()), hash).await?
     }
@@ -142,7 +142,7 @@ impl Passwords {
         if password.expose_secret().len() > LONGEST * 4 {
             return Ok(false);
         }
-        let (hashing, argon2) = (self.hashing, self.hashing.argon2());
+        let (hashing, argon) = (self.hashing, Arc::clone(&self.argon));
         let verify = move || {
             // Of no password: what somebody types never matches it in practice.
             const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5LW5vYm9keQ$\
@@ -152,7 +152,8 @@ impl Passwords {
                 return false;
             }
             let hash = hash.unwrap_or_else(|| NOBODY.to_owned());
-            argon2.verify_password(password.expose_secret().as_bytes(), hash.as_str()).is_ok() && known
+            let hash = PasswordHash::new(&hash);
+            hash.is_ok_and(|it| argon.verify_password(password.expose_secret().as_bytes(), &it).is_ok()) && known
         };
         self.run(of, verify).await
     }
