@@ -30,7 +30,8 @@ pub(crate) struct ResourceQuota {
     period: Option<String>,
     /// Used up in this period.
     spent: u64,
-    /// Ids whose amount was used up, as long as their confirmation may come again.
+    /// Ids whose amount was used up, as long as their confirmation may come again; and of those who left, as long as word
+    /// of their coming may still be on its way.
     settled: BTreeMap<String, Timestamp>,
     held: BTreeMap<String, Hold>,
     /// Of how many of a hundred was told.
@@ -154,10 +155,26 @@ impl ResourceQuota {
         Ok(Vec::new())
     }
 
-    /// Counts one under an id, even over the limit: who is there is counted.
+    /// Counts one under an id, even over the limit: who is there is counted. Not who has left by now.
     pub(crate) fn count(&mut self, id: &str, allowance: Allowance) -> Vec<AnyEvent> {
+        if self.settled.contains_key(id) {
+            return Vec::new();
+        }
         self.held.insert(id.to_owned(), Hold(1, None));
         self.warn(allowance)
+    }
+
+    /// Counts one who had left.
+    pub(crate) fn count_again(&mut self, id: &str, allowance: Allowance) -> Vec<AnyEvent> {
+        self.settled.remove(id);
+        self.count(id, allowance)
+    }
+
+    /// Gives back what an id holds, and what it is still to be counted for until `until`: what two aggregates tell of one
+    /// person can come in any order.
+    pub(crate) fn leave(&mut self, id: &str, until: Timestamp, allowance: Allowance) {
+        self.release(id, allowance);
+        self.settled.insert(id.to_owned(), until);
     }
 
     /// Gives back what an id holds.
@@ -308,6 +325,18 @@ mod tests {
         it.confirm("b", hard(1)).unwrap();
         assert!(it.timers().is_empty(), "what is confirmed stays");
         assert!(it.confirm("a", hard(1)).is_err());
+    }
+
+    #[test]
+    fn who_has_left_is_not_counted_by_late_word_of_their_coming() {
+        let mut it = quota();
+        it.reserve("a", 1, at(900), hard(1)).unwrap();
+        it.leave("a", at(5_000), hard(1));
+        it.pass(hard(1), at(4_000), at(4_000));
+        it.count("a", hard(1));
+        assert_eq!(it.used(), 0);
+        it.count_again("a", hard(1));
+        assert_eq!(it.used(), 1, "who comes back is counted");
     }
 
     #[test]

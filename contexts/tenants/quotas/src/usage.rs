@@ -31,6 +31,8 @@ use crate::{
 /// The part of an amount that is taken at once for high rates, and the most.
 const SLICE: u64 = 100;
 const LARGEST_SLICE: u64 = 10_000;
+/// So long after somebody left, word of their coming may still be on its way.
+const LATE: Duration = Duration::from_hours(24);
 /// The longest that a seat is reserved without being confirmed.
 const LONGEST: Duration = Duration::from_hours(30 * 24);
 
@@ -140,10 +142,13 @@ impl Quotas {
         Ok((changed.await?.into_inner(), allowance))
     }
 
-    /// Counts a person who is there.
-    async fn count_seat(&self, user: kernel::UserId, cx: &Cx) -> Result<(), Problem> {
-        let count = |quota: &mut ResourceQuota, allowance| Ok(quota.count(&user.to_string(), allowance));
-        self.use_quota(cx, &seats()?, count).await.map(drop)
+    async fn left(&self, user: kernel::UserId, cx: &Cx) -> Result<(), Problem> {
+        let until = cx.real_now() + LATE;
+        let leave = |quota: &mut ResourceQuota, allowance| {
+            quota.leave(&user.to_string(), until, allowance);
+            Ok(())
+        };
+        self.use_quota(cx, &seats()?, leave).await.map(drop)
     }
 
     async fn free_seat(&self, user: kernel::UserId, cx: &Cx) -> Result<SeatsView, Problem> {
@@ -156,19 +161,21 @@ impl Quotas {
     }
 
     pub(crate) async fn seat_confirmed(&self, event: UserActivated, cx: Cx) -> Result<(), Problem> {
-        self.count_seat(event.user, &cx).await
+        let count = |quota: &mut ResourceQuota, allowance| Ok(quota.count(&event.user.to_string(), allowance));
+        self.use_quota(&cx, &seats()?, count).await.map(drop)
     }
 
     pub(crate) async fn seat_taken_again(&self, event: UserReactivated, cx: Cx) -> Result<(), Problem> {
-        self.count_seat(event.user, &cx).await
+        let count = |quota: &mut ResourceQuota, allowance| Ok(quota.count_again(&event.user.to_string(), allowance));
+        self.use_quota(&cx, &seats()?, count).await.map(drop)
     }
 
     pub(crate) async fn seat_left(&self, event: UserDeactivated, cx: Cx) -> Result<(), Problem> {
-        self.free_seat(event.user, &cx).await.map(drop)
+        self.left(event.user, &cx).await
     }
 
     pub(crate) async fn seat_erased(&self, event: UserErased, cx: Cx) -> Result<(), Problem> {
-        self.free_seat(event.user, &cx).await?;
+        self.left(event.user, &cx).await?;
         self.register.forget_owner(event.user, &cx).await
     }
 
