@@ -144,8 +144,10 @@ impl Client {
                 // Whoever runs the installation lets it go on after a while.
                 Told::Refused(code) if code == "tenant_suspended" => {}
                 Told::Unknown => cut = true,
-                // Whoever is signed out since is not told what became of it.
-                Told::Refused(code) if cut && code == "sign_in_required" => return Ok(Told::Unknown),
+                // Whoever is signed out or erased since is not told what became of it.
+                Told::Refused(code) if cut && (code == "sign_in_required" || code == "erased") => {
+                    return Ok(Told::Unknown);
+                }
                 // What this very request did before it was cut off, and cannot be done again.
                 Told::Refused(code) if cut && is_done_before(method, &code) => return Ok(Told::Done(Value::Null)),
                 known => return Ok(known),

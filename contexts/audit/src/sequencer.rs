@@ -49,6 +49,8 @@ const ATTEMPTS: usize = 20;
 /// A scope that reads for itself, because its log could not be written.
 struct Behind {
     position: u64,
+    /// Whether that place is written down.
+    kept: bool,
     failures: u32,
     again: Instant,
 }
@@ -127,8 +129,13 @@ impl Sequencer {
         for (scope, outcome) in ended {
             let Err(problem) = outcome else { continue };
             tracing::warn!(%scope, code = problem.code(), "the audit log of a scope has to wait");
-            self.log.advance(&own_place(scope), common).await?;
-            self.behind.insert(scope, Behind { position: common, failures: 1, again: Instant::now() + AGAIN });
+            let again = Instant::now() + AGAIN;
+            self.behind.insert(scope, Behind { position: common, kept: false, failures: 1, again });
+        }
+        // Before the common place goes past it. Where it fails it may be written all the same: so it is known here first.
+        for (scope, it) in self.behind.iter_mut().filter(|(_, it)| !it.kept) {
+            self.log.advance(&own_place(*scope), it.position).await?;
+            it.kept = true;
         }
         if last >= self.written + AHEAD || (logged.is_empty() && last > self.written) {
             self.log.advance(READER, last).await?;
@@ -146,7 +153,7 @@ impl Sequencer {
         self.written = common;
         for (name, position) in self.log.readers(&format!("{READER}@")).await? {
             if let Some(scope) = scope_of(&name) {
-                self.behind.insert(scope, Behind { position, failures: 0, again: Instant::now() });
+                self.behind.insert(scope, Behind { position, kept: true, failures: 0, again: Instant::now() });
             }
         }
         self.common = Some(common);
@@ -175,13 +182,13 @@ impl Sequencer {
                 }
                 Ok(()) => {
                     self.log.advance(&own_place(scope), position).await?;
-                    self.behind.insert(scope, Behind { position, failures: 0, again: now });
+                    self.behind.insert(scope, Behind { position, kept: true, failures: 0, again: now });
                     count += logged.len();
                 }
                 Err(problem) => {
                     tracing::warn!(%scope, code = problem.code(), "the audit log of a scope still has to wait");
                     let again = now + AGAIN * 2_u32.pow(failures.min(5));
-                    self.behind.insert(scope, Behind { position: after, failures: failures + 1, again });
+                    self.behind.insert(scope, Behind { position: after, kept: true, failures: failures + 1, again });
                 }
             }
         }
