@@ -47,6 +47,33 @@ pub(crate) struct Smtp {
     pub(crate) from: String,
 }
 
+/// An account at Stripe.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OfStripe {
+    /// Where its interface is.
+    pub(crate) url: String,
+    /// The secret key, `sk_…`, or one restricted to customers, payment methods, payment intents, refunds and checkout
+    /// sessions. Without one, Stripe is not connected.
+    #[schemars(with = "Option<String>")]
+    pub(crate) key: Option<SecretString>,
+    /// The secrets that sign its notices to `/v1/payment-notices/stripe`, `whsec_…`; two while one takes the place of the other.
+    #[schemars(with = "Vec<String>")]
+    pub(crate) signing: Vec<SecretString>,
+}
+
+/// How invoices are paid.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OfPayments {
+    pub(crate) stripe: OfStripe,
+    /// Which gateway is offered to whom: a list of `gateway`, `currencies` and `countries`, of which the first that fits
+    /// decides.
+    pub(crate) routing: Vec<billing::Routing>,
+    /// The account to which is transferred: `holder`, `iban` and `bic`. Without one, transfers are not offered.
+    pub(crate) bank_account: Option<billing::BankAccount>,
+}
+
 /// Tenants.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -110,6 +137,7 @@ pub struct Config {
     /// The mail server.
     pub(crate) smtp: Smtp,
     pub(crate) tenants: OfTenants,
+    pub(crate) payments: OfPayments,
     #[serde(skip)]
     explained: String,
 }
@@ -124,6 +152,8 @@ pub(crate) fn defaults() -> serde_json::Value {
         "private_targets": false, "erasure_grace_days": 7,
         "smtp": { "host": null, "port": 587, "tls": true, "user": null, "password": null,
                   "from": "Freehold <no-reply@localhost>" },
+        "payments": { "stripe": { "url": "https://api.stripe.com", "key": null, "signing": [] }, "routing": [],
+                      "bank_account": null },
         "tenants": { "trial_days": 0, "isolation": "pooled", "private_domains": false, "domain_port": 80 },
     })
 }
@@ -135,6 +165,11 @@ fn source(metadata: Option<&Metadata>) -> String {
         "command line" => "command line".to_owned(),
         name => metadata.source.as_ref().map_or_else(|| name.to_owned(), ToString::to_string),
     }
+}
+
+/// Whether a setting is not for others to read.
+fn is_secret(name: &str) -> bool {
+    ["password", "stripe.key", "stripe.signing"].iter().any(|it| name.ends_with(it))
 }
 
 /// An address without what it is opened with: of a URL the parts before and after the credentials, and nothing of what is
@@ -207,10 +242,15 @@ impl Config {
             "tenants.isolation",
             "tenants.private_domains",
             "tenants.domain_port",
+            "payments.stripe.url",
+            "payments.stripe.key",
+            "payments.stripe.signing",
+            "payments.routing",
+            "payments.bank_account",
         ] {
             let value = figment.find_value(name).ok().and_then(|value| serde_json::to_value(value).ok());
             let shown = match value {
-                Some(value) if name.ends_with("password") && !value.is_null() => "(hidden)".to_owned(),
+                Some(value) if is_secret(name) && !value.is_null() => "(hidden)".to_owned(),
                 Some(serde_json::Value::String(url)) if name == "store" => address(&url),
                 Some(value) => value.to_string(),
                 None => "null".to_owned(),

@@ -11,6 +11,7 @@ mod domains;
 mod failure;
 mod mail;
 mod parts;
+mod payments;
 mod platform;
 mod remote;
 mod serve;

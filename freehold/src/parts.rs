@@ -21,7 +21,7 @@ use crate::{
     config::{Config, address},
     domains::Challenger,
     failure::Failure,
-    mail, remote,
+    mail, payments, remote,
 };
 
 /// Says in the data folder that its store is in a database, and in which.
@@ -52,6 +52,8 @@ pub struct Parts {
     pub facts: Arc<dyn Facts>,
     /// Carries mail.
     pub mail: Arc<dyn Carrier>,
+    /// The payment gateways.
+    pub gateways: billing::Gateways,
     /// Looks whether a tenant controls a domain.
     pub control: Arc<dyn tenants::Control>,
     /// How passwords are hashed.
@@ -201,6 +203,7 @@ impl Parts {
             homes: kept.homes,
             facts: Arc::new(facts),
             mail: mail::carrier(config)?,
+            gateways: payments::gateways(config)?,
             control: Arc::new(Challenger::new(&config.tenants)),
             hashing: Hashing::Argon2id { at_once },
         })

@@ -115,6 +115,7 @@ fn contexts(
             calls.clone(),
             services.clone(),
             Arc::new(billing::RateTable::new(store.clone())),
+            billing::Means { gateways: parts.gateways.clone(), origin: config.origin() },
         ),
         audit::context(store.clone(), calls.clone()),
         console::context(calls.clone()),

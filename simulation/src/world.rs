@@ -76,6 +76,7 @@ impl World {
             appended: Arc::default(),
             facts: shaky.clone(),
             mail: shaky.clone(),
+            gateways: billing::Gateways::default(),
             control: shaky,
             hashing: Hashing::Simulated,
         }

@@ -59,9 +59,11 @@ pub(crate) fn start_all() -> (Vec<Server>, Vec<String>) {
         start("postgres", "FREEHOLD_TEST_POSTGRES", |port| format!("postgresql://postgres@127.0.0.1:{port}/postgres"));
     let cassandra = start("cassandra", "FREEHOLD_TEST_CQL", |port| format!("127.0.0.1:{port}"));
     let mailpit = start("mailpit", "FREEHOLD_TEST_MAILPIT", |port| format!("127.0.0.1:{port}"));
+    let localstripe = start("localstripe", "FREEHOLD_TEST_LOCALSTRIPE", |port| format!("http://127.0.0.1:{port}"));
+    let stripe_mock = start("stripe-mock", "FREEHOLD_TEST_STRIPE_MOCK", |port| format!("http://127.0.0.1:{port}"));
     let mut servers = Vec::new();
     let mut missing = Vec::new();
-    for server in [postgres, cassandra, mailpit] {
+    for server in [postgres, cassandra, mailpit, localstripe, stripe_mock] {
         match server {
             Ok(server) => servers.push(server),
             Err(error) => missing.push(format!("{error:#}")),

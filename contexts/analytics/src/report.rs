@@ -208,9 +208,7 @@ impl Analytics {
         let store = self.store.at(&cx);
         let Some(report) = store.try_load::<Report>(&id).await? else { return Ok(()) };
         let Some(due) = report.due(now) else { return Ok(()) };
-        let bytes = ring::digest::digest(&ring::digest::SHA256, format!("{id}|{due}").as_bytes());
-        let bytes = bytes.as_ref().first_chunk().copied().unwrap_or_default();
-        let result = ResultId::from_uuid(uuid::Builder::from_custom_bytes(bytes).into_uuid());
+        let result = ResultId::from_words(&[&id.to_string(), &due.to_string()]);
         if store.try_load::<Generated>(&result).await?.is_none() {
             let (kept, generated) = Generated::new(result, &report, self.told(&report.ask, &cx).await?, now);
             store.create(kept, generated).await?;

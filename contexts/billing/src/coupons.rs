@@ -8,8 +8,10 @@ use contracts::billing::SubscriptionId;
 use kernel::{Cx, Granted, Handle, List, Problem, text::Key, use_case};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use store::Page;
 
-use crate::{Billing, page, permissions as may, shown};
+use crate::Billing;
+use permissions as may;
 
 /// Makes a coupon. What it says never changes.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -59,8 +61,8 @@ use_case!(ListCoupons => List<CouponView>, "billing.coupons.list", Platform, may
 
 impl Handle<ListCoupons> for Billing {
     async fn handle(&self, it: ListCoupons, cx: Granted<ListCoupons>) -> Result<List<CouponView>, Problem> {
-        let listed = self.store.at(&cx).list::<Coupon>("all", "", &page(it.after, it.limit)).await?;
-        shown(listed, |coupon| Ok(coupon.into()))
+        let listed = self.store.at(&cx).list::<Coupon>("all", "", &Page::newest(it.after, it.limit)).await?;
+        listed.shown(|coupon| Ok(coupon.into()))
     }
 }
 

@@ -1,13 +1,14 @@
 //! Prepaid credits: given, told, ended.
 
-use billing_books::wallet::{Grant, Wallet};
-use contracts::billing::{CreditLeft, InvoiceVoided};
+use billing_books::wallet::{CreditUse, Grant, Wallet};
+use contracts::billing::{CreditLeft, CreditSource, InvoiceVoided};
 use kernel::{Cx, Granted, Handle, Problem, TenantId, Timestamp, context::Fired, text::Key, use_case};
 use money::Money;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Billing, permissions as may};
+use crate::Billing;
+use permissions as may;
 
 /// Gives credits to a tenant, which pay for its invoices. Once under an id.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -39,7 +40,8 @@ impl Handle<GrantCredits> for Billing {
     async fn handle(&self, it: GrantCredits, cx: Granted<GrantCredits>) -> Result<WalletView, Problem> {
         let inside = self.inside(it.tenant, &cx).await?;
         let (id, left) = (format!("given/{}", it.grant), it.amount);
-        let grant = Grant { id, amount: it.amount, left, priority: it.priority, ends: it.ends };
+        let (priority, source, ends) = (it.priority, CreditSource::Given, it.ends);
+        let grant = Grant { id, amount: it.amount, left, priority, source, ends };
         self.give(grant, &inside).await
     }
 }
@@ -62,22 +64,26 @@ impl Billing {
     async fn give(&self, grant: Grant, cx: &Cx) -> Result<WalletView, Problem> {
         let now = cx.now();
         let rule = |wallet: &mut Wallet| Ok(wallet.grant(grant.clone(), now)?);
-        let wallet = self.upsert(cx, &Wallet::ID.to_owned(), Wallet::default, rule).await?;
+        let wallet = self.store.at(cx).upsert(&Wallet::ID.to_owned(), Wallet::default, rule).await?;
         Ok(WalletView { grants: wallet.grants().to_vec() })
+    }
+
+    /// Credits that do not end, once under an id.
+    pub(crate) async fn credit(&self, id: String, amount: Money, source: CreditSource, cx: &Cx) -> Result<(), Problem> {
+        let grant = Grant { id, amount, left: amount, priority: 0, source, ends: None };
+        self.give(grant, cx).await.map(drop)
     }
 
     /// What had been paid beyond the end of a subscription pays for what comes.
     pub(crate) async fn credit_left(&self, event: CreditLeft, cx: Cx) -> Result<(), Problem> {
-        let (id, left) = (format!("left/{}", event.subscription), event.amount);
-        let grant = Grant { id, amount: event.amount, left, priority: 0, ends: None };
-        self.give(grant, &cx).await.map(drop)
+        self.credit(format!("left/{}", event.subscription), event.amount, CreditSource::Given, &cx).await
     }
 
     pub(crate) async fn credits_return(&self, event: InvoiceVoided, cx: Cx) -> Result<(), Problem> {
         if event.credits.is_zero() {
             return Ok(());
         }
-        let rule = |wallet: &mut Wallet| Ok(wallet.give_back(event.invoice)?);
+        let rule = |wallet: &mut Wallet| Ok(wallet.give_back(CreditUse::Invoice(event.invoice))?);
         self.store.at(&cx).change(&Wallet::ID.to_owned(), rule).await.map(drop)
     }
 

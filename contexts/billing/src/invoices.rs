@@ -15,8 +15,10 @@ use kernel::{
 use money::Money;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use store::Page;
 
-use crate::{Billing, page, permissions as may, shown};
+use crate::Billing;
+use permissions as may;
 
 /// An invoice.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -115,7 +117,7 @@ use_case!(ListInvoices => List<InvoiceView>, "billing.invoices.list", Tenant, ma
 
 impl Handle<ListInvoices> for Billing {
     async fn handle(&self, it: ListInvoices, cx: Granted<ListInvoices>) -> Result<List<InvoiceView>, Problem> {
-        shown(self.store.at(&cx).list::<Invoice>("all", "", &page(it.after, it.limit)).await?, view)
+        self.store.at(&cx).list::<Invoice>("all", "", &Page::newest(it.after, it.limit)).await?.shown(view)
     }
 }
 
@@ -157,7 +159,7 @@ impl Handle<ListTenantInvoices> for Billing {
         cx: Granted<ListTenantInvoices>,
     ) -> Result<List<InvoiceView>, Problem> {
         let inside = self.inside(it.tenant, &cx).await?;
-        shown(self.store.at(&inside).list::<Invoice>("all", "", &page(it.after, it.limit)).await?, view)
+        self.store.at(&inside).list::<Invoice>("all", "", &Page::newest(it.after, it.limit)).await?.shown(view)
     }
 }
 

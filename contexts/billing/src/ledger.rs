@@ -2,15 +2,17 @@
 
 use billing_books::ledger::{Account, Leg, Transaction, balances};
 use contracts::billing::{
-    CreditsExpired, CreditsGranted, InvoiceGenerated, InvoiceVoided, InvoiceWrittenOff, PaymentProcessed,
+    CreditSource, CreditsExpired, CreditsGranted, InvoiceGenerated, InvoiceVoided, InvoiceWrittenOff, PaymentProcessed,
 };
+use contracts::payments::{DisputeClosed, DisputeOpened, PaymentRefunded};
 use kernel::{Aggregate, Cx, Granted, Handle, List, Problem, Timestamp, use_case};
 use money::Money;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::Page;
 
-use crate::{Billing, page, permissions as may, shown};
+use crate::Billing;
+use permissions as may;
 
 impl Billing {
     /// Posts a transaction, once.
@@ -46,7 +48,33 @@ impl Billing {
 
     pub(crate) async fn post_grant(&self, event: CreditsGranted, cx: Cx) -> Result<(), Problem> {
         let (id, about) = (format!("granted/{}", event.grant), format!("credits {}", event.grant));
-        let accounts = (Account::CreditsGiven, Account::CustomerCredits);
+        let from = match event.source {
+            CreditSource::Given => Account::CreditsGiven,
+            CreditSource::Paid => Account::Cash,
+            CreditSource::Booked => return Ok(()),
+        };
+        let accounts = (from, Account::CustomerCredits);
+        self.post(Transaction::transfer(id, cx.now(), about, accounts, event.amount)?, &cx).await
+    }
+
+    /// Money that goes back was the tenant's to use until then.
+    pub(crate) async fn post_refund(&self, event: PaymentRefunded, cx: Cx) -> Result<(), Problem> {
+        let (id, about) = (format!("refund/{}", event.refund), format!("refund of {}", event.attempt));
+        let accounts = (Account::CustomerCredits, Account::Cash);
+        self.post(Transaction::transfer(id, cx.now(), about, accounts, event.amount)?, &cx).await
+    }
+
+    pub(crate) async fn post_dispute(&self, event: DisputeOpened, cx: Cx) -> Result<(), Problem> {
+        let id = format!("dispute/{}/{}", event.attempt, event.dispute);
+        let about = format!("{} is disputed: {}", event.attempt, event.reason);
+        let accounts = (Account::Disputed, Account::Cash);
+        self.post(Transaction::transfer(id, cx.now(), about, accounts, event.amount)?, &cx).await
+    }
+
+    pub(crate) async fn post_dispute_closed(&self, event: DisputeClosed, cx: Cx) -> Result<(), Problem> {
+        let id = format!("dispute_closed/{}/{}", event.attempt, event.dispute);
+        let about = format!("the dispute of {} is {}", event.attempt, if event.won { "won" } else { "lost" });
+        let accounts = (if event.won { Account::Cash } else { Account::BadDebt }, Account::Disputed);
         self.post(Transaction::transfer(id, cx.now(), about, accounts, event.amount)?, &cx).await
     }
 
@@ -87,11 +115,11 @@ impl Handle<ListTransactions> for Billing {
         it: ListTransactions,
         cx: Granted<ListTransactions>,
     ) -> Result<List<TransactionView>, Problem> {
-        let listed = self.store.at(&cx).list::<Transaction>("all", "", &page(it.after, it.limit)).await?;
+        let listed = self.store.at(&cx).list::<Transaction>("all", "", &Page::newest(it.after, it.limit)).await?;
         let show = |it: &Transaction| {
             Ok(TransactionView { id: it.id(), at: it.at(), about: it.about().to_owned(), legs: it.legs().to_vec() })
         };
-        shown(listed, show)
+        listed.shown(show)
     }
 }
 

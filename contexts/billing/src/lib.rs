@@ -16,7 +16,6 @@ mod credits;
 mod invoices;
 mod ledger;
 mod numbering;
-mod permissions;
 mod plans;
 mod subscribing;
 mod subscription;
@@ -29,10 +28,13 @@ use std::sync::Arc;
 use billing_rules::Subscription;
 use contracts::tenants::ResolveTenant;
 use events::Services;
-use kernel::{Aggregate, Calls, Claim, Cx, Granted, Happened, List, Problem, Scope, TenantId, UseCase};
-use store::{Listed, Loaded, Page, Store};
+use kernel::{Calls, Claim, Cx, Granted, Problem, TenantId, UseCase};
+use store::{Loaded, Store};
 
-pub use table::context;
+pub use billing_gateways as gateways;
+pub use billing_stripe::{Stripe, StripeSettings};
+pub use payments::{BankAccount, Gateways, Routing};
+pub use table::{Means, context};
 pub use tax::{RateTable, Taxes};
 
 /// What this context declares.
@@ -47,50 +49,10 @@ pub(crate) struct Billing {
     numbers: numbering::Numbers,
 }
 
-/// The part of a list that was asked for, the newest first.
-fn page(after: Option<String>, limit: Option<u32>) -> Page {
-    Page { after, limit: usize::try_from(limit.unwrap_or(50)).unwrap_or(50), newest_first: true }
-}
-
-/// A part of a list, shown.
-fn shown<A, V>(listed: Listed<A>, show: impl Fn(&A) -> Result<V, Problem>) -> Result<List<V>, Problem> {
-    let items = listed.items.iter().map(|it| show(it)).collect::<Result<_, Problem>>()?;
-    Ok(List { items, next: listed.next })
-}
-
 impl Billing {
     /// The context's own service in the platform's scope, in the course of what happens in a tenant's.
     fn at_platform(&self, cx: &Cx) -> Cx {
-        let platform = self.services.cx("billing", Scope::Platform).traced(cx.trace());
-        let platform = match cx.causation() {
-            Some(event) => platform.caused_by(event, &cx.correlation()),
-            None => platform,
-        };
-        match cx.write_key() {
-            Some(key) => platform.repeatable(&key.0),
-            None => platform,
-        }
-    }
-
-    /// Changes an aggregate that is there from the first change on.
-    async fn upsert<A: Aggregate, H: Happened>(
-        &self,
-        cx: &Cx,
-        id: &A::Id,
-        fresh: impl FnOnce() -> A + Send,
-        mut rule: impl FnMut(&mut A) -> Result<H, Problem> + Send,
-    ) -> Result<Loaded<A>, Problem> {
-        let store = self.store.at(cx);
-        if store.try_load::<A>(id).await?.is_none() {
-            let mut it = fresh();
-            let happened = rule(&mut it)?.events();
-            match store.create(it, happened).await {
-                // Someone else was faster.
-                Err(problem) if problem.code() == "changed_meanwhile" => {}
-                outcome => return outcome,
-            }
-        }
-        store.change(id, rule).await
+        self.services.at_platform("billing", cx)
     }
 
     /// Inside a tenant that there is, under the authority for a use case that names it.

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use billing_books::{Invoice, Series, Wallet, series::MOST_AT_ONCE};
+use billing_books::{Invoice, Series, Wallet, series::MOST_AT_ONCE, wallet::CreditUse};
 use cache::Turns;
 use contracts::billing::{InvoiceDrafted, InvoiceId, InvoicesNumbered, NumberAssigned};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -23,7 +23,8 @@ use serde::{Deserialize, Serialize};
 use store::Page;
 use tokio::sync::oneshot;
 
-use crate::{Billing, permissions as may};
+use crate::Billing;
+use permissions as may;
 
 /// How many invoices are looked at side by side.
 const SIDE_BY_SIDE: usize = 16;
@@ -80,7 +81,7 @@ impl Billing {
         let mut drawn = Money::zero(event.total.currency());
         if store.try_load::<Wallet>(&wallet).await?.is_some() {
             let draw = |wallet: &mut Wallet| {
-                let (amount, told) = wallet.draw(event.invoice, event.total, now)?;
+                let (amount, told) = wallet.draw(CreditUse::Invoice(event.invoice), event.total, now)?;
                 drawn = amount;
                 Ok(told)
             };
@@ -213,7 +214,7 @@ impl Handle<ListSeries> for Billing {
     async fn handle(&self, it: ListSeries, cx: Granted<ListSeries>) -> Result<List<SeriesView>, Problem> {
         let page = Page { after: it.after, limit: 200, newest_first: false };
         let listed = self.store.at(&cx).list::<Series>("all", "", &page).await?;
-        crate::shown(listed, |it| {
+        listed.shown(|it| {
             let (series, given) = (it.name().to_owned(), it.given());
             Ok(SeriesView { series, given, landing: it.landing(), latest: it.latest() })
         })

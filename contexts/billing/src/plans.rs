@@ -4,8 +4,10 @@ use billing_rules::{Plan, PlanRef, Terms, subscription::Offer};
 use kernel::{Cx, Granted, Handle, List, Problem, text::Key, use_case};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use store::Page;
 
-use crate::{Billing, page, permissions as may, shown};
+use crate::Billing;
+use permissions as may;
 
 /// Publishes a version of a plan. It is what is sold from now on; who subscribed to an older one keeps that until they
 /// are moved. The same again is no new version.
@@ -33,7 +35,7 @@ impl Handle<PublishPlan> for Billing {
     async fn handle(&self, it: PublishPlan, cx: Granted<PublishPlan>) -> Result<PlanView, Problem> {
         let fresh = || Plan::new(it.plan.clone());
         let rule = |plan: &mut Plan| Ok(plan.publish(it.terms.clone())?);
-        let published = self.upsert(&cx, &it.plan, fresh, rule).await?;
+        let published = self.store.at(&cx).upsert(&it.plan, fresh, rule).await?;
         view(&published, published.newest())
     }
 }
@@ -78,8 +80,8 @@ use_case!(ListPlans => List<PlanView>, "billing.plans.list", Platform, may::PLAN
 
 impl Handle<ListPlans> for Billing {
     async fn handle(&self, it: ListPlans, cx: Granted<ListPlans>) -> Result<List<PlanView>, Problem> {
-        let listed = self.store.at(&cx).list::<Plan>("all", "", &page(it.after, it.limit)).await?;
-        shown(listed, |plan| view(plan, plan.newest()))
+        let listed = self.store.at(&cx).list::<Plan>("all", "", &Page::newest(it.after, it.limit)).await?;
+        listed.shown(|plan| view(plan, plan.newest()))
     }
 }
 
@@ -99,8 +101,8 @@ use_case!(ListOffers => List<PlanView>, "billing.offers.list", Tenant, may::OFFE
 impl Handle<ListOffers> for Billing {
     async fn handle(&self, it: ListOffers, cx: Granted<ListOffers>) -> Result<List<PlanView>, Problem> {
         let platform = self.at_platform(&cx);
-        let listed = self.store.at(&platform).list::<Plan>("all", "", &page(it.after, it.limit)).await?;
-        shown(listed, |plan| view(plan, plan.newest()))
+        let listed = self.store.at(&platform).list::<Plan>("all", "", &Page::newest(it.after, it.limit)).await?;
+        listed.shown(|plan| view(plan, plan.newest()))
     }
 }
 

@@ -9,12 +9,13 @@ use contracts::{
 };
 use kernel::{AnyEvent, Cx, Granted, Handle, Problem, ProblemKind, text::Key, use_case};
 use money::{Currency, Money};
+use permissions as may;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::Page;
 
 use crate::{
-    Billing, permissions as may,
+    Billing,
     subscription::{SubscriptionView, view},
 };
 

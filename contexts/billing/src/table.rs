@@ -7,9 +7,11 @@ use contracts::billing::{
     InvoiceSettled, InvoiceVoided, InvoiceWrittenOff, InvoicesNumbered, PaymentProcessed, PlanDowngraded, PlanUpgraded,
     QuantitiesChanged, SubscriptionCreated, SubscriptionStateChanged,
 };
+use contracts::payments::{DisputeClosed, DisputeOpened, PaymentRefunded};
 use events::Services;
 use http::Method;
 use kernel::{Calls, Context, Event};
+use payments::{Gateways, Payments};
 use store::Store;
 
 use crate::{
@@ -39,12 +41,22 @@ macro_rules! to {
     }};
 }
 
+/// How money comes in: gateways, and the origin of the pages of invoices.
+pub struct Means {
+    /// The gateways that are connected, and the bank account.
+    pub gateways: Gateways,
+    /// The origin of the installation.
+    pub origin: String,
+}
+
 /// The context, with its table.
-pub fn context(store: Store, calls: Calls, services: Services, taxes: Arc<dyn Taxes>) -> Context {
+pub fn context(store: Store, calls: Calls, services: Services, taxes: Arc<dyn Taxes>, means: Means) -> Context {
+    let Means { gateways, origin } = means;
+    let payments = Arc::new(Payments::new(store.clone(), calls.clone(), services.clone(), gateways, origin));
     let it = Arc::new(Billing { store, calls, services, taxes, numbers: Numbers::default() });
     let context =
         Context::new("billing", PERMISSIONS).about("Plans, subscriptions, use, invoices, credits, the ledger");
-    reactions(of_a_tenant(of_the_operator(context, &it), &it), &it)
+    payments::mount(reactions(of_a_tenant(of_the_operator(context, &it), &it), &it), &payments)
 }
 
 fn of_the_operator(context: Context, it: &Arc<Billing>) -> Context {
@@ -105,6 +117,9 @@ fn reactions(context: Context, it: &Arc<Billing>) -> Context {
         .on::<InvoiceVoided, _, _>("return_credits", to!(it.credits_return))
         .on::<PaymentProcessed, _, _>("post_payment", to!(it.post_payment))
         .on::<InvoiceWrittenOff, _, _>("post_write_off", to!(it.post_write_off))
+        .on::<PaymentRefunded, _, _>("post_refund", to!(it.post_refund))
+        .on::<DisputeOpened, _, _>("post_dispute", to!(it.post_dispute))
+        .on::<DisputeClosed, _, _>("post_dispute_closed", to!(it.post_dispute_closed))
         .on::<CreditsGranted, _, _>("post_grant", to!(it.post_grant))
         .on::<CreditsExpired, _, _>("post_expiry", to!(it.post_expiry))
         .on::<CreditLeft, _, _>("grant_what_is_left", to!(it.credit_left))

@@ -2,13 +2,14 @@
 
 use async_trait::async_trait;
 use billing_books::tax::{Buyer, Profile, Rates, Tax, assess};
-use kernel::{Cx, Granted, Handle, Problem, TenantId, text::Note, use_case};
+use kernel::{Cx, Granted, Handle, Problem, TenantId, UserId, text::Note, use_case};
 use money::Money;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::Store;
 
-use crate::{Billing, permissions as may};
+use crate::Billing;
+use permissions as may;
 
 /// Tells the tax upon a supply. Asked once an invoice, and what it says stands on it.
 #[async_trait]
@@ -52,7 +53,7 @@ impl Handle<SetTaxRates> for Billing {
             *known = it.rates.clone();
             Ok(told.clone())
         };
-        Ok(self.upsert(&cx, &Rates::ID.to_owned(), || it.rates.clone(), rule).await?.into_inner())
+        Ok(self.store.at(&cx).upsert(&Rates::ID.to_owned(), || it.rates.clone(), rule).await?.into_inner())
     }
 }
 
@@ -77,6 +78,10 @@ impl Handle<ReadTaxRates> for Billing {
 pub(crate) struct UpdateProfile {
     /// To whom.
     buyer: Buyer,
+    /// The person who gets mail about invoices and payments; as before where nobody is named. At first, whoever founded
+    /// the tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    contact: Option<UserId>,
 }
 
 /// To whom invoices go.
@@ -87,11 +92,14 @@ pub(crate) struct ProfileView {
     /// Why the tenant is exempted from tax.
     #[serde(skip_serializing_if = "Option::is_none")]
     exempt: Option<Note>,
+    /// Who gets mail about invoices and payments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contact: Option<UserId>,
 }
 
 impl From<Profile> for ProfileView {
     fn from(it: Profile) -> Self {
-        Self { buyer: it.buyer, exempt: it.exempt }
+        Self { buyer: it.buyer, exempt: it.exempt, contact: it.contact }
     }
 }
 
@@ -99,8 +107,11 @@ use_case!(UpdateProfile => ProfileView, "billing.profile.update", Tenant, may::P
 
 impl Handle<UpdateProfile> for Billing {
     async fn handle(&self, it: UpdateProfile, cx: Granted<UpdateProfile>) -> Result<ProfileView, Problem> {
-        let rule = |profile: &mut Profile| Ok(profile.update(it.buyer.clone()));
-        Ok(self.upsert(&cx, &Profile::ID.to_owned(), Profile::default, rule).await?.into_inner().into())
+        let rule = |profile: &mut Profile| {
+            profile.contact = it.contact.or(profile.contact);
+            Ok(profile.update(it.buyer.clone()))
+        };
+        Ok(self.store.at(&cx).upsert(&Profile::ID.to_owned(), Profile::default, rule).await?.into_inner().into())
     }
 }
 
@@ -136,7 +147,7 @@ impl Handle<ExemptTenant> for Billing {
             profile.exempt.clone_from(&it.reason);
             Ok(())
         };
-        self.upsert(&inside, &Profile::ID.to_owned(), Profile::default, rule).await.map(drop)
+        self.store.at(&inside).upsert(&Profile::ID.to_owned(), Profile::default, rule).await.map(drop)
     }
 }
 

@@ -17,7 +17,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::Page;
 
-use crate::{Billing, permissions as may};
+use crate::Billing;
+use permissions as may;
 
 /// The most events of one report.
 const MOST: usize = 1_000;
@@ -124,7 +125,7 @@ impl Handle<ReportUsage> for Billing {
                 added = slot.tally().events() - before;
                 Ok(told)
             };
-            self.upsert(&cx, slot, || UsageSlot::new(slot.clone(), period), rule).await?;
+            self.store.at(&cx).upsert(slot, || UsageSlot::new(slot.clone(), period), rule).await?;
             new += added;
         }
         self.alert(&subscription, slots.keys(), &cx).await?;
@@ -252,6 +253,6 @@ impl Handle<CorrectUsage> for Billing {
         let period = subscription.period_of(&it.meter, it.at, inside.now())?;
         let slot = SlotId::of(&period, of_period(&subscription, &period), it.meter, it.at)?;
         let rule = |slot: &mut UsageSlot| Ok(slot.correct(it.correction.as_str(), it.at, it.by, &it.reason)?);
-        self.upsert(&inside, &slot, || UsageSlot::new(slot.clone(), &period), rule).await.map(drop)
+        self.store.at(&inside).upsert(&slot, || UsageSlot::new(slot.clone(), &period), rule).await.map(drop)
     }
 }

@@ -19,10 +19,7 @@ use text::{Locale, RequestId};
 
 use crate::{
     Notifications,
-    notification::{
-        Notification, Recipient,
-        request::{Ask, id_from},
-    },
+    notification::{Notification, Recipient, request::Ask},
 };
 
 id_kind!(
@@ -200,7 +197,10 @@ impl Handle<SendBatch> for Notifications {
             return Err(Problem::invalid_field("/template", "no template of this key is published"));
         }
         let SendBatch { id, template, category, locale, channels: means, recipients: addressees } = it;
-        let id = id.map_or_else(|| cx.new_id(), |id| id_from(&["batch", &cx.scope().to_string(), &id.to_string()]));
+        let id = id.map_or_else(
+            || cx.new_id(),
+            |id| kernel::Id::from_words(&["batch", &cx.scope().to_string(), &id.to_string()]),
+        );
         let work = Work::Send { template, category, locale, means, addressees };
         self.begin(Fanout::new(id, work, cx.real_now()), &cx).await
     }
@@ -282,7 +282,7 @@ impl Notifications {
         for (index, addressee) in addressees.iter().enumerate().skip(it.done).take(STEP) {
             let ask = Ask {
                 // The same however often the step is repeated.
-                id: id_from(&["of", &cx.scope().to_string(), &it.id.to_string(), &index.to_string()]),
+                id: kernel::Id::from_words(&["of", &cx.scope().to_string(), &it.id.to_string(), &index.to_string()]),
                 to: addressee.to.clone(),
                 template: template.clone(),
                 variables: addressee.variables.clone(),

@@ -21,7 +21,7 @@ use cache::Cache;
 use channels::Channels;
 use contracts::{
     identity::{EmailChanged, InvitationRevoked, LinkRequested, UserRegistered},
-    notifications::ExportPerson,
+    notifications::{ExportPerson, TellPerson},
     tenants::{BrandingUpdated, TenantProvisioned},
     users::{UserDeactivated, UserErasureRequested, UserReactivated},
 };
@@ -235,7 +235,7 @@ fn routes(context: Context, it: &Arc<Notifications>) -> Context {
         "/v1/channels/{channel}/replay",
         it,
     );
-    recipients::mount_settings(context, &it.recipients).internal::<ExportPerson, _>(it)
+    recipients::mount_settings(context, &it.recipients).internal::<ExportPerson, _>(it).internal::<TellPerson, _>(it)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! What changes where a tenant is in its life.
 
-use contracts::tenants::{ActivateTenant, ConfirmProvisioned, Isolation, PROVISIONERS, TenantView};
+use contracts::tenants::{
+    ActivateTenant, ConfirmProvisioned, HoldTenant, Isolation, PROVISIONERS, ReleaseTenant, TenantView,
+};
 use kernel::{
     Cx, Granted, Handle, Problem, TenantId,
     text::{DisplayName, EmailAddress, Note, Slug},
@@ -103,7 +105,7 @@ impl Handle<ConfirmProvisioned> for Tenants {
         let owner = self.store.at(&cx).load::<Tenant>(&it.tenant).await?.owner_id();
         let now = cx.real_now();
         let fresh = || Provisioning::new(it.tenant, owner, now);
-        self.register.upsert(&cx, &it.tenant, fresh, |saga| Ok(saga.confirm(&it.context, now))).await.map(drop)
+        self.store.at(&cx).upsert(&it.tenant, fresh, |saga| Ok(saga.confirm(&it.context, now))).await.map(drop)
     }
 }
 
@@ -112,6 +114,21 @@ impl Handle<ActivateTenant> for Tenants {
         let now = cx.now();
         let changed = self.store.at(&cx).change(&it.tenant, |tenant: &mut Tenant| tenant.activate(now)).await?;
         Ok(self.view(&changed))
+    }
+}
+
+impl Handle<HoldTenant> for Tenants {
+    async fn handle(&self, it: HoldTenant, cx: Granted<HoldTenant>) -> Result<(), Problem> {
+        let now = cx.now();
+        let rule = |tenant: &mut Tenant| Ok(tenant.hold(&it.reason, now));
+        self.store.at(&cx).change(&it.tenant, rule).await.map(drop)
+    }
+}
+
+impl Handle<ReleaseTenant> for Tenants {
+    async fn handle(&self, it: ReleaseTenant, cx: Granted<ReleaseTenant>) -> Result<(), Problem> {
+        let now = cx.now();
+        self.store.at(&cx).change(&it.tenant, |tenant: &mut Tenant| Ok(tenant.release(now))).await.map(drop)
     }
 }
 

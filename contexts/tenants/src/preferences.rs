@@ -81,7 +81,7 @@ impl Handle<UpdateSettings> for Tenants {
             *known = Preferences { time_zone: it.time_zone.clone(), locale: it.locale.clone() };
             Ok(())
         };
-        let changed = self.register.upsert(&cx, &"settings".to_owned(), Preferences::default, rule).await?;
+        let changed = self.store.at(&cx).upsert(&"settings".to_owned(), Preferences::default, rule).await?;
         Ok((&*changed).into())
     }
 }

@@ -30,7 +30,7 @@ impl Tenants {
     pub(crate) async fn provisioning_begins(&self, event: TenantProvisioned, cx: Cx) -> Result<(), Problem> {
         let (tenant, owner, now) = (event.tenant, event.owner, cx.real_now());
         let fresh = || Provisioning::new(tenant, owner, now);
-        self.register.upsert(&cx, &tenant, fresh, |saga| Ok(saga.begin(event.clone()))).await.map(drop)
+        self.store.at(&cx).upsert(&tenant, fresh, |saga| Ok(saga.begin(event.clone()))).await.map(drop)
     }
 
     pub(crate) async fn provisioning_due(&self, fired: Fired, cx: Cx) -> Result<(), Problem> {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use branding::Looks;
 use contracts::tenants::{
-    ActivateTenant, ConfirmProvisioned, ProvisioningCompleted, ProvisioningFailed, ReadSettings, ResolveTenant,
-    TenantActivated, TenantErasureRequested, TenantProvisioned, TrialEnded,
+    ActivateTenant, ConfirmProvisioned, HoldTenant, ProvisioningCompleted, ProvisioningFailed, ReadSettings,
+    ReleaseTenant, ResolveTenant, TenantActivated, TenantErasureRequested, TenantProvisioned, TrialEnded,
 };
 use events::Services;
 use features::Features;
@@ -62,6 +62,8 @@ fn of_the_operator(context: Context, it: &Arc<Tenants>) -> Context {
         .route::<EraseTenant, _>(Method::POST, "/v1/tenants/{tenant}/erase", it)
         .internal::<ResolveTenant, _>(it)
         .internal::<ConfirmProvisioned, _>(it)
+        .internal::<HoldTenant, _>(it)
+        .internal::<ReleaseTenant, _>(it)
 }
 
 fn of_a_tenant(context: Context, it: &Arc<Tenants>) -> Context {

@@ -3,8 +3,8 @@
 use kernel::EventDecl;
 
 use crate::{
-    analytics, audit, billing, domains, entitlements, identity, invoices, lifecycle, notifications, oauth, tenants,
-    users,
+    analytics, audit, billing, domains, entitlements, identity, invoices, lifecycle, notifications, oauth, payments,
+    tenants, users,
 };
 
 /// All of them, by context and name.
@@ -54,7 +54,9 @@ pub const ALL: &[EventDecl] = &[
     EventDecl::of::<invoices::CreditsDrawn>(),
     EventDecl::of::<invoices::CreditsExpired>(),
     EventDecl::of::<invoices::CreditsGranted>(),
+    EventDecl::of::<invoices::CreditsRestored>(),
     EventDecl::of::<invoices::CreditsReturned>(),
+    EventDecl::of::<invoices::CreditsWithdrawn>(),
     EventDecl::of::<invoices::InvoiceDrafted>(),
     EventDecl::of::<invoices::InvoiceGenerated>(),
     EventDecl::of::<invoices::InvoiceOverdue>(),
@@ -91,6 +93,23 @@ pub const ALL: &[EventDecl] = &[
     EventDecl::of::<oauth::ConsentGiven>(),
     EventDecl::of::<oauth::ConsentWithdrawn>(),
     EventDecl::of::<oauth::SigningKeysRotated>(),
+    EventDecl::of::<payments::DisputeClosed>(),
+    EventDecl::of::<payments::DisputeOpened>(),
+    EventDecl::of::<payments::DunningBegun>(),
+    EventDecl::of::<payments::DunningEnded>(),
+    EventDecl::of::<payments::DunningExhausted>(),
+    EventDecl::of::<payments::DunningReminded>(),
+    EventDecl::of::<payments::PaymentActionRequired>(),
+    EventDecl::of::<payments::PaymentAttempted>(),
+    EventDecl::of::<payments::PaymentDeclined>(),
+    EventDecl::of::<payments::PaymentMethodAdded>(),
+    EventDecl::of::<payments::PaymentMethodPreferred>(),
+    EventDecl::of::<payments::PaymentMethodRemoved>(),
+    EventDecl::of::<payments::PaymentRefunded>(),
+    EventDecl::of::<payments::PaymentSucceeded>(),
+    EventDecl::of::<payments::PaymentsReconciled>(),
+    EventDecl::of::<payments::RefundFailed>(),
+    EventDecl::of::<payments::RefundRequested>(),
     EventDecl::of::<tenants::TenantProvisioned>(),
     EventDecl::of::<users::PreferenceChanged>(),
     EventDecl::of::<users::PreferenceDeclared>(),

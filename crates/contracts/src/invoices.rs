@@ -5,7 +5,10 @@ use money::Money;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::billing::{InvoiceId, SubscriptionId};
+use crate::{
+    billing::{InvoiceId, SubscriptionId},
+    payments::RefundId,
+};
 
 /// One invoice's number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -151,6 +154,19 @@ impl Event for InvoiceWrittenOff {
     const TYPE: &'static str = "billing.InvoiceWrittenOff.v1";
 }
 
+/// Where credits come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CreditSource {
+    /// The seller gives them.
+    #[default]
+    Given,
+    /// Money came in that no invoice waits for, or that was paid in advance.
+    Paid,
+    /// The ledger has them already, by what they come from.
+    Booked,
+}
+
 /// A tenant was given credits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CreditsGranted {
@@ -158,6 +174,9 @@ pub struct CreditsGranted {
     pub grant: String,
     /// How much.
     pub amount: Money,
+    /// Where they come from.
+    #[serde(default)]
+    pub source: CreditSource,
 }
 
 impl Event for CreditsGranted {
@@ -188,6 +207,32 @@ pub struct CreditsReturned {
 
 impl Event for CreditsReturned {
     const TYPE: &'static str = "billing.CreditsReturned.v1";
+}
+
+/// Credits go back as money.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CreditsWithdrawn {
+    /// By which refund.
+    pub refund: RefundId,
+    /// How much.
+    pub amount: Money,
+}
+
+impl Event for CreditsWithdrawn {
+    const TYPE: &'static str = "billing.CreditsWithdrawn.v1";
+}
+
+/// A refund failed, and its credits came back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CreditsRestored {
+    /// Which refund.
+    pub refund: RefundId,
+    /// How much.
+    pub amount: Money,
+}
+
+impl Event for CreditsRestored {
+    const TYPE: &'static str = "billing.CreditsRestored.v1";
 }
 
 /// Credits were not used in time.

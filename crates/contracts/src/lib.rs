@@ -12,5 +12,6 @@ pub mod invoices;
 pub mod lifecycle;
 pub mod notifications;
 pub mod oauth;
+pub mod payments;
 pub mod tenants;
 pub mod users;

@@ -1,6 +1,8 @@
 //! Notifications: emitted by the context `notifications`.
 
-use kernel::{Event, UserId, id_kind, use_case};
+use std::collections::BTreeMap;
+
+use kernel::{Condition, DefaultRole, Event, Permission, PermissionDecl, UserId, id_kind, use_case};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -136,3 +138,26 @@ pub struct ExportPerson {
 }
 
 use_case!(ExportPerson => PersonData, "notifications.person.export", Tenant, EXPORT.permission, Tell, |it| it.user.into());
+
+/// Tells a person something by a template of the platform's, by mail and inbox as they like it. Once under an id.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TellPerson {
+    /// The same for the same message.
+    pub id: String,
+    /// Who.
+    pub user: UserId,
+    /// By which template.
+    pub template: String,
+    /// What it is told.
+    pub variables: BTreeMap<String, String>,
+}
+
+use_case!(TellPerson => (), "notifications.tell", Tenant, TELL.permission, |it| it.user.into());
+
+/// See [`TellPerson`].
+pub const TELL: PermissionDecl = PermissionDecl {
+    permission: Permission::new("notifications.person.tell"),
+    meaning: "tell a person something by a template of the platform's",
+    held_by: &[(DefaultRole::Service, Condition::Always)],
+};

@@ -2,7 +2,7 @@
 
 use kernel::{
     Condition, DefaultRole, Event, Permission, PermissionDecl, Personal, TenantId, Timestamp, UserId,
-    text::{DisplayName, EmailAddress, Slug},
+    text::{DisplayName, EmailAddress, Note, Slug},
     use_case,
 };
 use schemars::JsonSchema;
@@ -143,6 +143,35 @@ pub const ACTIVATE: PermissionDecl = PermissionDecl {
     permission: Permission::new("tenants.tenant.activate"),
     meaning: "make a tenant active for good",
     held_by: &[(DefaultRole::Operator, Condition::Always), (DefaultRole::Service, Condition::Always)],
+};
+
+/// Suspends a tenant until its bills are settled. One that is suspended or put away already stays as it is. Repeatable.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HoldTenant {
+    /// Which tenant.
+    pub tenant: TenantId,
+    /// Why; its people are told.
+    pub reason: Note,
+}
+
+use_case!(HoldTenant => (), "tenants.hold", Platform, HOLD.permission, |it| it.tenant.into());
+
+/// Lets a tenant in again that bills had suspended, and nothing else. Repeatable.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseTenant {
+    /// Which tenant.
+    pub tenant: TenantId,
+}
+
+use_case!(ReleaseTenant => (), "tenants.release", Platform, HOLD.permission, |it| it.tenant.into());
+
+/// See [`HoldTenant`].
+pub const HOLD: PermissionDecl = PermissionDecl {
+    permission: Permission::new("tenants.tenant.hold"),
+    meaning: "suspend a tenant for bills that are not paid, and let it in again",
+    held_by: &[(DefaultRole::Service, Condition::Always)],
 };
 
 /// Reserves a seat for a person; refused when all are taken. What is not confirmed in time is released by itself, so

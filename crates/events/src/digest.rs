@@ -35,6 +35,19 @@ impl Services {
         Cx::verified(scope, Caller::Service { name }, grants, &self.ambient)
     }
 
+    /// A service in the platform's scope, in the course of what happens in a tenant's.
+    pub fn at_platform(&self, name: &'static str, cx: &Cx) -> Cx {
+        let platform = self.cx(name, Scope::Platform).traced(cx.trace());
+        let platform = match cx.causation() {
+            Some(event) => platform.caused_by(event, &cx.correlation()),
+            None => platform,
+        };
+        match cx.write_key() {
+            Some(key) => platform.repeatable(&key.0),
+            None => platform,
+        }
+    }
+
     /// The surroundings.
     pub fn ambient(&self) -> &Ambient {
         &self.ambient

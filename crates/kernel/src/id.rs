@@ -27,6 +27,13 @@ impl<K: IdKind> Id<K> {
         Self(uuid, PhantomData)
     }
 
+    /// An id that is the same for the same words, however often they are told.
+    pub fn from_words(words: &[&str]) -> Self {
+        let digest = ring::digest::digest(&ring::digest::SHA256, words.join("|").as_bytes());
+        let bytes = digest.as_ref().first_chunk().copied().unwrap_or_default();
+        Self::from_uuid(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+    }
+
     /// The 128 bits without the prefix.
     pub const fn uuid(&self) -> Uuid {
         self.0

@@ -6,14 +6,16 @@
 
 pub mod contract;
 pub mod envelope;
+mod list;
 pub mod model;
 pub mod parts;
 pub mod port;
 mod typed;
 
+pub use list::{Listed, Page};
 pub use parts::Parts;
 pub use port::{
     Base, Change, ClaimKey, Commit, CommitId, Core, CoreKey, DueTimer, Engine, Epoch, Hit, Kind, Outbox, OutboxEvent,
     Outcome, Scan, Space, StoreError, TermKey, TimerKey, Upkeep, Write,
 };
-pub use typed::{Listed, Loaded, Page, Scoped, Store, problem};
+pub use typed::{Loaded, Scoped, Store, problem};

@@ -12,7 +12,7 @@ use keys::{DataKey, KeyError, Keys};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    envelope,
+    Listed, Page, envelope,
     port::{
         Base, ClaimKey, Commit, CommitId, Core, CoreKey, Engine, Outcome, Scan, Space, StoreError, TermKey, TimerKey,
         Write,
@@ -78,34 +78,6 @@ impl<A> DerefMut for Loaded<A> {
     fn deref_mut(&mut self) -> &mut A {
         &mut self.aggregate
     }
-}
-
-/// Which part of a list.
-#[derive(Debug, Clone, Default)]
-pub struct Page {
-    /// Go on after this cursor.
-    pub after: Option<String>,
-    /// At most so many, 200 at the most; 0 means 50.
-    pub limit: usize,
-    /// The newest first.
-    pub newest_first: bool,
-}
-
-impl Page {
-    /// Goes on after an id, in a list that has no order but that of ids.
-    pub fn after_id(mut self, id: &impl std::fmt::Display) -> Self {
-        self.after = Some(cursor_text("", &id.to_string()));
-        self
-    }
-}
-
-/// A part of a list.
-#[derive(Debug)]
-pub struct Listed<A> {
-    /// The items, in order.
-    pub items: Vec<Loaded<A>>,
-    /// Where to go on; `None` at the end.
-    pub next: Option<String>,
 }
 
 /// The store at one scope.
@@ -426,6 +398,25 @@ impl Scoped<'_> {
         Err(problem(StoreError::Conflict))
     }
 
+    /// The same for one that is there from the first change on.
+    pub async fn upsert<A: Aggregate, H: Happened>(
+        &self,
+        id: &A::Id,
+        fresh: impl FnOnce() -> A + Send,
+        mut rule: impl FnMut(&mut A) -> Result<H, Problem> + Send,
+    ) -> Result<Loaded<A>, Problem> {
+        if self.try_load::<A>(id).await?.is_none() {
+            let mut it = fresh();
+            let happened = rule(&mut it)?.events();
+            match self.create(it, happened).await {
+                // Someone else was faster.
+                Err(problem) if problem.code() == "changed_meanwhile" => {}
+                outcome => return outcome,
+            }
+        }
+        self.change(id, rule).await
+    }
+
     /// Erases the scope: destroys its keys, then removes what they sealed. Repeatable.
     pub async fn erase(&self) -> Result<u64, Problem> {
         self.store.keys.destroy_scope(self.scope()).await?;
@@ -466,7 +457,7 @@ fn taken(index: &'static str) -> Problem {
         .field(format!("/{index}"), "already in use")
 }
 
-fn cursor_text(sort: &str, id: &str) -> String {
+pub(crate) fn cursor_text(sort: &str, id: &str) -> String {
     data_encoding::BASE64URL_NOPAD.encode(format!("{sort}\n{id}").as_bytes())
 }
 

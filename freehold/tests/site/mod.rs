@@ -351,6 +351,14 @@ impl<'a> Person<'a> {
         (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
+    /// A page.
+    pub(crate) async fn text(&self, path: &str) -> String {
+        let answer = self.request("GET", path).header("accept", "text/html").send().await.unwrap();
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert_eq!(status, StatusCode::OK, "{path}: {text}");
+        text
+    }
+
     /// Sends JSON and expects success.
     pub(crate) async fn does(&self, method: &str, path: &str, body: Value) -> Value {
         let (status, answer) = self.send(method, path, body).await;

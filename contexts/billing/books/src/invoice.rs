@@ -170,6 +170,19 @@ impl Invoice {
         Ok(events)
     }
 
+    /// Money came in, which is a payment as far as something is open. The rest is told: nobody is to lose it. The same
+    /// payment again tells the same.
+    pub fn receive(&mut self, payment: &str, amount: Money) -> Result<(Money, Vec<AnyEvent>), Refusal> {
+        let nothing = Money::zero(self.total.currency());
+        if let Some(known) = self.payments.get(payment) {
+            return Ok((amount.minus(*known)?, Vec::new()));
+        }
+        let takes = self.state == InvoiceState::Open && self.payments.len() < MOST_PAYMENTS;
+        let part = if takes { self.open()?.least(amount)? } else { nothing };
+        let events = if part.minor() > 0 { self.pay(payment, part)? } else { Vec::new() };
+        Ok((amount.minus(part)?, events))
+    }
+
     /// Declares it void, as long as nobody paid for it but by credits, which come back.
     pub fn void(&mut self, reason: &Note) -> Result<Vec<AnyEvent>, Refusal> {
         let credited_in_full = self.state == InvoiceState::Paid && self.payments.is_empty();
@@ -266,7 +279,8 @@ impl Aggregate for Invoice {
     }
 
     fn terms(&self) -> Vec<Term> {
-        vec![Term::by_time("all", "", self.drafted)]
+        let open = (self.state == InvoiceState::Open).then(|| Term::by_time("open", "", self.drafted));
+        [Term::by_time("all", "", self.drafted)].into_iter().chain(open).collect()
     }
 
     fn timers(&self) -> Vec<Timer> {
@@ -314,6 +328,18 @@ pub(crate) mod tests {
         assert!(it.void(&"wrong".parse().unwrap()).is_err(), "someone paid for it");
         assert_eq!(told(&it.pay("p2", euro(50_00)).unwrap()), ["PaymentProcessed", "InvoiceSettled"]);
         assert_eq!((it.state(), it.pay("p3", euro(1)).is_err()), (InvoiceState::Paid, true));
+    }
+
+    #[test]
+    fn what_comes_in_beyond_what_is_open_is_told() {
+        let mut it = draft(10_000);
+        assert_eq!(it.receive("p0", euro(1_00)).unwrap().0, euro(1_00), "a draft takes nothing");
+        it.number("INV-000001", Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(it.receive("p1", euro(20_00)).unwrap().0, euro(0));
+        let (rest, events) = it.receive("p2", euro(90_00)).unwrap();
+        assert_eq!((rest, told(&events)), (euro(10_00), vec!["PaymentProcessed", "InvoiceSettled"]));
+        assert_eq!(it.receive("p2", euro(90_00)).unwrap(), (euro(10_00), Vec::new()), "the same payment");
+        assert_eq!(it.receive("p3", euro(5_00)).unwrap(), (euro(5_00), Vec::new()), "it is paid");
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub enum Account {
     CreditsGiven,
     /// What was given up.
     BadDebt,
+    /// What banks took back for now, because whoever paid disputes it.
+    Disputed,
 }
 
 /// One side of a transaction: more than nothing is debited, less is credited.

@@ -5,14 +5,25 @@
 //! a time, so they have no gaps and their dates never go back. A **wallet** decides what credits pay for; the **ledger**
 //! follows: each **transaction** holds all its legs, sums to zero by construction, and is never changed, only reversed.
 //! Balances are sums over transactions, and decide nothing.
+//!
+//! An **attempt** asks a gateway for what an invoice still costs, by one of the **methods** that the tenant saved. **Dunning**
+//! is what follows where that fails.
 
+pub mod attempt;
+pub mod dunning;
 pub mod invoice;
 pub mod ledger;
+pub mod methods;
+pub mod reconciliation;
 pub mod series;
 pub mod tax;
 pub mod wallet;
 
+pub use attempt::Attempt;
+pub use dunning::Dunning;
 pub use invoice::Invoice;
 pub use ledger::Transaction;
+pub use methods::Methods;
+pub use reconciliation::Reconciliation;
 pub use series::Series;
 pub use wallet::Wallet;

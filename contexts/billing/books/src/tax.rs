@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use billing_rules::Refusal;
 use contracts::billing::{BillingProfileUpdated, TaxRatesUpdated};
 use kernel::{
-    Aggregate, ScopeKind,
+    Aggregate, ScopeKind, UserId,
     text::{DisplayName, Note, TextError},
 };
 use money::Money;
@@ -120,6 +120,9 @@ pub struct Profile {
     pub buyer: Option<Buyer>,
     /// Why no tax is due.
     pub exempt: Option<Note>,
+    /// Who is told of invoices and payments.
+    #[serde(default)]
+    pub contact: Option<UserId>,
 }
 
 impl Profile {
@@ -258,7 +261,7 @@ mod tests {
             let (name, address) = ("Acme".parse().unwrap(), "Main Street 1".parse().unwrap());
             let tax_id = id.map(|id| TaxId::try_from(id.to_owned()).unwrap());
             let buyer = Some(Buyer { name, address, country: country.parse().unwrap(), tax_id });
-            let tax = assess(Some(&rates), &Profile { buyer, exempt: None }, base).unwrap();
+            let tax = assess(Some(&rates), &Profile { buyer, ..Profile::default() }, base).unwrap();
             (tax.treatment, tax.amount.amount())
         };
         for (country, id, treatment, amount) in [
@@ -273,7 +276,7 @@ mod tests {
         ] {
             assert_eq!(of(country, id), (treatment, amount.to_owned()), "{country} {id:?}");
         }
-        let exempt = Profile { buyer: None, exempt: Some("a school".parse().unwrap()) };
+        let exempt = Profile { exempt: Some("a school".parse().unwrap()), ..Profile::default() };
         assert_eq!(assess(Some(&rates), &exempt, base).unwrap().treatment, Treatment::Exempt);
         assert_eq!(assess(Some(&rates), &Profile::default(), base).unwrap().treatment, Treatment::Unknown);
         assert_eq!(assess(None, &Profile::default(), base).unwrap().treatment, Treatment::NotSet);

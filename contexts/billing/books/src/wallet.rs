@@ -3,9 +3,15 @@
 use std::collections::BTreeMap;
 
 use billing_rules::Refusal;
-use contracts::billing::{CreditsDrawn, CreditsExpired, CreditsGranted, CreditsReturned, InvoiceId};
+use contracts::{
+    billing::{
+        CreditSource, CreditsDrawn, CreditsExpired, CreditsGranted, CreditsRestored, CreditsReturned, CreditsWithdrawn,
+        InvoiceId,
+    },
+    payments::RefundId,
+};
 use kernel::{Aggregate, AnyEvent, ScopeKind, Timer, Timestamp};
-use money::Money;
+use money::{Currency, Money};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,16 +29,47 @@ pub struct Grant {
     pub left: Money,
     /// Of several, the lowest is used first; then what ends first; then the oldest.
     pub priority: u8,
+    /// Where it comes from.
+    #[serde(default)]
+    pub source: CreditSource,
     /// When what is left ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub ends: Option<Timestamp>,
 }
 
-/// What of which grant pays for an invoice.
+/// What credits are used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CreditUse {
+    /// They pay for an invoice.
+    Invoice(InvoiceId),
+    /// They go back as money.
+    Refund(RefundId),
+}
+
+impl CreditUse {
+    fn drawn(self, amount: Money) -> AnyEvent {
+        let invoice = match self {
+            Self::Refund(refund) => return CreditsWithdrawn { refund, amount }.into(),
+            Self::Invoice(invoice) => invoice,
+        };
+        CreditsDrawn { invoice, amount }.into()
+    }
+
+    fn given_back(self, amount: Money) -> AnyEvent {
+        let invoice = match self {
+            Self::Refund(refund) => return CreditsRestored { refund, amount }.into(),
+            Self::Invoice(invoice) => invoice,
+        };
+        CreditsReturned { invoice, amount }.into()
+    }
+}
+
+/// What of which grant is used for something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Draw {
-    invoice: InvoiceId,
+    what: CreditUse,
     amount: Money,
     of: BTreeMap<String, Money>,
 }
@@ -60,20 +97,31 @@ impl Wallet {
         if it.amount.minor() <= 0 || it.left != it.amount || ended || usable >= MOST {
             return Err(Refusal::Credits);
         }
-        let told = CreditsGranted { grant: it.id.clone(), amount: it.amount };
+        let told = CreditsGranted { grant: it.id.clone(), amount: it.amount, source: it.source };
         self.grants.push(it);
         Ok(vec![told.into()])
     }
 
-    /// Pays as much of an invoice as there is. Asked again for the same invoice it tells the same.
-    pub fn draw(
-        &mut self,
-        invoice: InvoiceId,
-        wanted: Money,
-        now: Timestamp,
-    ) -> Result<(Money, Vec<AnyEvent>), Refusal> {
+    /// What can be used of a currency.
+    pub fn usable(&self, currency: Currency, now: Timestamp) -> Result<Money, Refusal> {
+        let live = self.grants.iter().filter(|grant| grant.ends.is_none_or(|ends| ends > now));
+        Ok(Money::sum(currency, live.map(|grant| grant.left).filter(|left| left.currency() == currency))?)
+    }
+
+    /// Uses all of an amount, or nothing. Asked again for the same it changes nothing.
+    pub fn withdraw(&mut self, refund: RefundId, amount: Money, now: Timestamp) -> Result<Vec<AnyEvent>, Refusal> {
+        let what = CreditUse::Refund(refund);
+        let known = self.draws.iter().any(|draw| draw.what == what);
+        if !known && self.usable(amount.currency(), now)?.minus(amount)?.is_negative() {
+            return Err(Refusal::TooFewCredits);
+        }
+        Ok(self.draw(what, amount, now)?.1)
+    }
+
+    /// Uses as much of an amount as there is. Asked again for the same it tells the same.
+    pub fn draw(&mut self, what: CreditUse, wanted: Money, now: Timestamp) -> Result<(Money, Vec<AnyEvent>), Refusal> {
         let mut drawn = Money::zero(wanted.currency());
-        if let Some(known) = self.draws.iter().find(|draw| draw.invoice == invoice) {
+        if let Some(known) = self.draws.iter().find(|draw| draw.what == what) {
             return Ok((known.amount, Vec::new()));
         }
         let usable =
@@ -91,23 +139,25 @@ impl Wallet {
         if drawn.is_zero() {
             return Ok((drawn, Vec::new()));
         }
-        self.draws.push(Draw { invoice, amount: drawn, of });
+        self.draws.push(Draw { what, amount: drawn, of });
         let over = self.draws.len().saturating_sub(MOST);
         self.draws.drain(..over);
-        Ok((drawn, vec![CreditsDrawn { invoice, amount: drawn }.into()]))
+        Ok((drawn, vec![what.drawn(drawn)]))
     }
 
-    /// Gives back what paid for an invoice, once.
-    pub fn give_back(&mut self, invoice: InvoiceId) -> Result<Vec<AnyEvent>, Refusal> {
-        let Some(place) = self.draws.iter().position(|draw| draw.invoice == invoice) else { return Ok(Vec::new()) };
+    /// Gives back what was used for something, once.
+    pub fn give_back(&mut self, what: CreditUse) -> Result<Vec<AnyEvent>, Refusal> {
+        let Some(place) = self.draws.iter().position(|draw| draw.what == what) else { return Ok(Vec::new()) };
         let draw = self.draws.remove(place);
         for (id, part) in &draw.of {
-            match self.grants.iter_mut().find(|grant| grant.id == *id) {
-                Some(grant) => grant.left = grant.left.plus(*part)?,
-                None => self.grants.push(Grant { id: id.clone(), amount: *part, left: *part, priority: 0, ends: None }),
+            if let Some(grant) = self.grants.iter_mut().find(|grant| grant.id == *id) {
+                grant.left = grant.left.plus(*part)?;
+                continue;
             }
+            let (amount, left, source) = (*part, *part, CreditSource::Booked);
+            self.grants.push(Grant { id: id.clone(), amount, left, priority: 0, source, ends: None });
         }
-        Ok(vec![CreditsReturned { invoice, amount: draw.amount }.into()])
+        Ok(vec![what.given_back(draw.amount)])
     }
 
     /// Ends what was not used in time.
@@ -157,7 +207,14 @@ mod tests {
     }
 
     fn grant(id: &str, minor: i64, priority: u8, ends: Option<i64>) -> Grant {
-        Grant { id: id.to_owned(), amount: euro(minor), left: euro(minor), priority, ends: ends.map(at) }
+        Grant {
+            id: id.to_owned(),
+            amount: euro(minor),
+            left: euro(minor),
+            priority,
+            source: CreditSource::Given,
+            ends: ends.map(at),
+        }
     }
 
     #[test]
@@ -167,20 +224,37 @@ mod tests {
             assert_eq!(it.grant(grant.clone(), at(0)).unwrap().len(), 1);
             assert!(it.grant(grant, at(0)).unwrap().is_empty(), "given once");
         }
-        assert_eq!(it.draw(id(1), euro(12), at(1)).unwrap().0, euro(12));
+        assert_eq!(it.draw(CreditUse::Invoice(id(1)), euro(12), at(1)).unwrap().0, euro(12));
         let left: Vec<i64> = it.grants().iter().map(|grant| grant.left.minor()).collect();
         assert_eq!(left, [10, 3, 0]);
-        assert_eq!(it.draw(id(1), euro(99), at(1)).unwrap(), (euro(12), Vec::new()), "drawn once");
-        assert_eq!(it.give_back(id(1)).unwrap().len(), 1);
-        assert!(it.give_back(id(1)).unwrap().is_empty());
+        assert_eq!(it.draw(CreditUse::Invoice(id(1)), euro(99), at(1)).unwrap(), (euro(12), Vec::new()), "drawn once");
+        assert_eq!(it.give_back(CreditUse::Invoice(id(1))).unwrap().len(), 1);
+        assert!(it.give_back(CreditUse::Invoice(id(1))).unwrap().is_empty());
         assert_eq!(it.timers().len(), 1);
         assert_eq!(it.pass(at(100)).len(), 1);
-        assert_eq!((it.draw(id(2), euro(99), at(100)).unwrap().0, it.timers().len()), (euro(15), 0));
+        assert_eq!(
+            (it.draw(CreditUse::Invoice(id(2)), euro(99), at(100)).unwrap().0, it.timers().len()),
+            (euro(15), 0)
+        );
         assert!(
             it.grant(grant("soon", 10, 1, None), at(0)).unwrap().is_empty(),
             "an id that has ended is not given again"
         );
         assert_eq!(it.grant(grant("none", 0, 1, None), at(0)), Err(Refusal::Credits));
+    }
+
+    #[test]
+    fn what_goes_back_as_money_is_there_whole_and_once() {
+        let mut it = Wallet::default();
+        it.grant(grant("paid", 10, 0, None), at(0)).unwrap();
+        assert_eq!(it.withdraw(id(1), euro(11), at(1)), Err(Refusal::TooFewCredits));
+        assert_eq!(
+            (it.withdraw(id(1), euro(10), at(1)).unwrap().len(), it.usable(euro(0).currency(), at(1))),
+            (1, Ok(euro(0)))
+        );
+        assert!(it.withdraw(id(1), euro(10), at(1)).unwrap().is_empty(), "once");
+        assert_eq!(it.give_back(CreditUse::Refund(id(1))).unwrap().len(), 1);
+        assert_eq!(it.usable(euro(0).currency(), at(1)), Ok(euro(10)));
     }
 
     proptest! {
@@ -195,11 +269,11 @@ mod tests {
                 it.grant(grant(&place.to_string(), *minor, *priority, *ends), at(0)).unwrap();
             }
             for (place, (wanted, second, back)) in draws.iter().enumerate() {
-                let (drawn, _) = it.draw(id(place as u128), euro(*wanted), at(*second)).unwrap();
+                let (drawn, _) = it.draw(CreditUse::Invoice(id(place as u128)), euro(*wanted), at(*second)).unwrap();
                 prop_assert!(drawn.minor() <= *wanted);
                 used += drawn.minor();
                 if *back {
-                    it.give_back(id(place as u128)).unwrap();
+                    it.give_back(CreditUse::Invoice(id(place as u128))).unwrap();
                     used -= drawn.minor();
                 }
                 for event in it.pass(at(*second)) {

@@ -74,6 +74,18 @@ pub enum Refusal {
     /// A grant of credits that means nothing, or too many of them.
     #[error("credits are more than nothing, end in the future, and there are at most 200 grants")]
     Credits,
+    /// More is to go back than the tenant has.
+    #[error("the tenant has not as much of credits")]
+    TooFewCredits,
+    /// More is to go back than came in.
+    #[error("of what came in, more cannot go back, nor less than nothing")]
+    Refund,
+    /// As many ways to pay as can be kept.
+    #[error("a tenant keeps at most 20 ways to pay")]
+    Methods,
+    /// No way to pay has this id.
+    #[error("the tenant has no such way to pay")]
+    UnknownMethod,
 }
 
 impl From<MoneyError> for Refusal {
@@ -135,6 +147,12 @@ impl From<Refusal> for Problem {
             Refusal::Credits => {
                 Self::new(Refused, "billing.credits", detail).hint("give an amount above nothing and an end to come")
             }
+            Refusal::TooFewCredits => Self::new(Refused, "billing.too_few_credits", detail)
+                .hint("money goes back out of credits: issue a credit note first"),
+            Refusal::Refund => Self::new(Refused, "billing.refund", detail)
+                .hint("read what came in and went back with GET /v1/tenants/{tenant}/payments"),
+            Refusal::Methods => Self::new(Conflict, "billing.methods", detail).hint("remove one first"),
+            Refusal::UnknownMethod => Self::not_found("payment method"),
         }
     }
 }

@@ -64,5 +64,6 @@ pub const ALL: &[PermissionDecl] = &[
     declared(INBOX_UPDATE, "mark what is in one's inbox", OWN),
     declared(PREFERENCE_READ, "see what one is told, by what", OWN),
     declared(PREFERENCE_SET, "choose what one is told, by what", OWN),
+    contracts::notifications::TELL,
     declared(UNSUBSCRIBE, "opt out by the link in a mail", &[(Visitor, Always), (Person, Always)]),
 ];

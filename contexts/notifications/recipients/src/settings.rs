@@ -22,7 +22,7 @@ use crate::{Recipients, brand::Brand, means::Means};
 /// The category of what concerns a person's account: nobody can opt out.
 pub const SECURITY: &str = "security";
 /// The category of what a person's own acts bring about: nobody can opt out.
-pub(crate) const TRANSACTIONAL: &str = "transactional";
+pub const TRANSACTIONAL: &str = "transactional";
 /// The category of news of the product.
 pub(crate) const PRODUCT: &str = "product";
 /// The most categories of a tenant.

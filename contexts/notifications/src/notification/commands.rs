@@ -2,22 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use contracts::notifications::NotificationId;
+use contracts::notifications::{NotificationId, TellPerson};
 use kernel::{Granted, Handle, Problem, text::Key, use_case};
 use permissions as may;
 use recipients::means::Means;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use templates::variable::Values;
+use templates::variable::{Given, Values};
 use text::{Locale, RequestId};
 
 use crate::{
     Notifications,
-    notification::{
-        Notification, Recipient,
-        queries::NotificationView,
-        request::{Ask, id_from},
-    },
+    notification::{Notification, Recipient, queries::NotificationView, request::Ask},
 };
 
 /// Tells one recipient something: a person, who gets it by what they prefer; an address; or a webhook endpoint. Sent
@@ -47,9 +43,29 @@ use_case!(SendNotification => NotificationView, "notifications.send", Tenant, ma
 impl Handle<SendNotification> for Notifications {
     async fn handle(&self, it: SendNotification, cx: Granted<SendNotification>) -> Result<NotificationView, Problem> {
         let SendNotification { id, to, template, variables, category, locale, channels: means } = it;
-        let id = id.map_or_else(|| cx.new_id(), |id| id_from(&["send", &cx.scope().to_string(), &id.to_string()]));
+        let id = id.map_or_else(
+            || cx.new_id(),
+            |id| kernel::Id::from_words(&["send", &cx.scope().to_string(), &id.to_string()]),
+        );
         let ask = Ask { id, to, template, variables, category, locale, means, known: None };
         Ok((&self.request(ask, &cx).await?).into())
+    }
+}
+
+impl Handle<TellPerson> for Notifications {
+    async fn handle(&self, it: TellPerson, cx: Granted<TellPerson>) -> Result<(), Problem> {
+        let variables = it.variables.into_iter().map(|(name, text)| (name, Given::Text(text))).collect();
+        let ask = Ask {
+            id: kernel::Id::from_words(&["tell", &cx.scope().to_string(), &it.id]),
+            to: Recipient::User(it.user),
+            template: it.template.parse().map_err(Problem::internal)?,
+            variables,
+            category: None,
+            locale: None,
+            means: None,
+            known: None,
+        };
+        self.request(ask, &cx).await.map(drop)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use channels::channel::{Channel, State};
 use contracts::{identity::LinkRequested, notifications::NotificationId};
 use kernel::{
-    Cx, Envelope, IdKind, Problem, ProblemKind, UserId,
+    Cx, Envelope, Id, Problem, ProblemKind, UserId,
     text::{EmailAddress, Key},
 };
 use recipients::{
@@ -49,14 +49,6 @@ struct Reached {
     address: Option<EmailAddress>,
     name: String,
     locale: Option<Locale>,
-}
-
-/// An id that is the same for the same words, however often they are told.
-pub(crate) fn id_from<K: IdKind>(words: &[&str]) -> kernel::Id<K> {
-    let digest = ring::digest::digest(&ring::digest::SHA256, words.join("|").as_bytes());
-    let mut bytes = [0; 16];
-    bytes.iter_mut().zip(digest.as_ref()).for_each(|(byte, of)| *byte = *of);
-    kernel::Id::from_uuid(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }
 
 impl Ask {
@@ -221,7 +213,7 @@ impl Notifications {
         };
         let variables = [("name", name.to_string()), ("link", link)];
         let ask = Ask {
-            id: id_from(&[&envelope.id]),
+            id: Id::from_words(&[&envelope.id]),
             to: Recipient::User(event.user),
             template: built_in::key_of(event.purpose).parse().map_err(Problem::internal)?,
             variables: variables.map(|(name, text)| (name.to_owned(), Given::Text(text))).into(),
@@ -241,7 +233,7 @@ impl Notifications {
         let endpoints = self.channels.endpoints(&cx).await?;
         let following = endpoints.iter().filter(|it| it.webhook().is_ok_and(|hook| hook.follows(&envelope.r#type)));
         for channel in following {
-            let id = id_from(&[&envelope.id, &channel.id.to_string()]);
+            let id = Id::from_words(&[&envelope.id, &channel.id.to_string()]);
             let store = self.store.at(&cx);
             if store.try_load::<Notification>(&id).await?.is_some() {
                 continue;

@@ -89,7 +89,7 @@ impl Looks {
             change(branding);
             Ok(BrandingUpdated { tenant })
         };
-        let changed = self.register.upsert(cx, &Branding::ID.to_owned(), Branding::default, rule).await?;
+        let changed = self.store.at(cx).upsert(&Branding::ID.to_owned(), Branding::default, rule).await?;
         let view = changed.view(&self.company(cx).await?);
         self.brands.forget(&tenant);
         Ok(view)

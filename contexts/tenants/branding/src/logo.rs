@@ -106,7 +106,7 @@ impl Looks {
                 *known = logo.clone();
                 Ok(())
             };
-            self.register.upsert(cx, &Logo::ID.to_owned(), || logo.clone(), rule).await?;
+            self.store.at(cx).upsert(&Logo::ID.to_owned(), || logo.clone(), rule).await?;
             Some(tag(bytes))
         };
         self.rebrand(cx, |branding| branding.logo.clone_from(&name)).await

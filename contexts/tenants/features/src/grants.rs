@@ -32,7 +32,7 @@ impl Features {
         mut rule: impl FnMut(&mut Entitlements) -> Result<Vec<kernel::AnyEvent>, Problem> + Send,
     ) -> Result<(), Problem> {
         let id = Entitlements::ID.to_owned();
-        self.register.upsert(inside, &id, Entitlements::default, |given: &mut Entitlements| rule(given)).await?;
+        self.store.at(inside).upsert(&id, Entitlements::default, |given: &mut Entitlements| rule(given)).await?;
         self.flags.forget(inside.scope());
         Ok(())
     }

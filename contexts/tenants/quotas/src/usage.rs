@@ -135,11 +135,11 @@ impl Quotas {
         let allowance = self.allowance(cx, resource).await?;
         let (real, now) = (cx.real_now(), cx.now());
         let fresh = || ResourceQuota::new(resource.clone());
-        let changed = self.register.upsert(cx, resource, fresh, |quota: &mut ResourceQuota| {
+        let rule = |quota: &mut ResourceQuota| {
             quota.pass(allowance, real, now);
             rule(quota, allowance)
-        });
-        Ok((changed.await?.into_inner(), allowance))
+        };
+        Ok((self.store.at(cx).upsert(resource, fresh, rule).await?.into_inner(), allowance))
     }
 
     async fn left(&self, user: kernel::UserId, cx: &Cx) -> Result<(), Problem> {

@@ -7,8 +7,8 @@ pub mod permissions;
 pub mod tenant;
 
 use events::Services;
-use kernel::{Aggregate, Cx, Happened, Problem, Scope, UserId};
-use store::{Loaded, Store};
+use kernel::{Cx, Problem, Scope, UserId};
+use store::Store;
 
 use tenant::Tenant;
 
@@ -32,36 +32,7 @@ impl Register {
 
     /// The context's own service in the platform's scope, in the course of what happens in a tenant's.
     pub fn at_platform(&self, cx: &Cx) -> Cx {
-        let platform = self.services.cx("tenants", Scope::Platform).traced(cx.trace());
-        let platform = match cx.causation() {
-            Some(event) => platform.caused_by(event, &cx.correlation()),
-            None => platform,
-        };
-        match cx.write_key() {
-            Some(key) => platform.repeatable(&key.0),
-            None => platform,
-        }
-    }
-
-    /// Changes an aggregate that is there from the first change on.
-    pub async fn upsert<A: Aggregate, H: Happened>(
-        &self,
-        cx: &Cx,
-        id: &A::Id,
-        fresh: impl FnOnce() -> A + Send,
-        mut rule: impl FnMut(&mut A) -> Result<H, Problem> + Send,
-    ) -> Result<Loaded<A>, Problem> {
-        let store = self.store.at(cx);
-        if store.try_load::<A>(id).await?.is_none() {
-            let mut it = fresh();
-            let happened = rule(&mut it)?.events();
-            match store.create(it, happened).await {
-                // Someone else was faster.
-                Err(problem) if problem.code() == "changed_meanwhile" => {}
-                outcome => return outcome,
-            }
-        }
-        store.change(id, rule).await
+        self.services.at_platform("tenants", cx)
     }
 
     /// What a person who was erased had been named by outside the tenant.

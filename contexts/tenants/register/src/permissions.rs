@@ -14,6 +14,7 @@ macro_rules! permissions {
             contracts::tenants::RESOLVE,
             contracts::tenants::PROVISIONED,
             contracts::tenants::ACTIVATE,
+            contracts::tenants::HOLD,
             contracts::tenants::SEATS,
             contracts::tenants::BRANDING,
             contracts::tenants::SETTINGS,

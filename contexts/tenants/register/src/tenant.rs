@@ -27,8 +27,19 @@ enum Stage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Suspension {
     reason: String,
-    /// The end of the trial did it, so that whoever pays then is let in again.
-    by_trial: bool,
+    by: SuspendedBy,
+}
+
+/// What suspended a tenant: that decides what lets it in again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum SuspendedBy {
+    /// Whoever runs the installation, who alone takes it back.
+    Operator,
+    /// The end of the trial: whoever subscribes then is let in again.
+    Trial,
+    /// Bills that are not paid: whoever settles them is let in again.
+    Arrears,
 }
 
 /// A tenant. Its slug is fixed when it is provisioned: the issuer of its tokens and the origin of its passkeys hang on it.
@@ -171,9 +182,28 @@ impl Tenant {
         if self.suspended.as_ref().is_some_and(|it| it.reason == reason.as_str()) {
             return Ok(nothing());
         }
-        self.suspended = Some(Suspension { reason: reason.to_string(), by_trial: false });
+        self.suspended = Some(Suspension { reason: reason.to_string(), by: SuspendedBy::Operator });
         self.since = now;
         Ok(TenantSuspended { tenant: self.id, reason: reason.to_string() }.events())
+    }
+
+    /// Nobody can sign in until its bills are settled. One that is not in use anyway stays as it is.
+    pub fn hold(&mut self, reason: &Note, now: Timestamp) -> Vec<AnyEvent> {
+        if self.standing().is_err() || self.archived.is_some() || self.suspended.is_some() {
+            return nothing();
+        }
+        self.suspended = Some(Suspension { reason: reason.to_string(), by: SuspendedBy::Arrears });
+        self.since = now;
+        TenantSuspended { tenant: self.id, reason: reason.to_string() }.events()
+    }
+
+    /// Its bills are settled: as before, unless something else keeps it suspended.
+    pub fn release(&mut self, now: Timestamp) -> Vec<AnyEvent> {
+        if self.suspended.as_ref().is_none_or(|it| it.by != SuspendedBy::Arrears) {
+            return nothing();
+        }
+        (self.suspended, self.since) = (None, now);
+        TenantResumed { tenant: self.id }.events()
     }
 
     /// As before it was suspended.
@@ -211,7 +241,7 @@ impl Tenant {
     /// For good: no trial, and no suspension that its end has brought.
     pub fn activate(&mut self, now: Timestamp) -> Result<Vec<AnyEvent>, Problem> {
         self.standing()?;
-        let waits = self.suspended.as_ref().is_some_and(|it| it.by_trial);
+        let waits = self.suspended.as_ref().is_some_and(|it| it.by == SuspendedBy::Trial);
         if self.trial_ends.is_none() && !waits {
             return Ok(nothing());
         }
@@ -234,7 +264,7 @@ impl Tenant {
             return nothing();
         }
         let reason = "the trial has ended".to_owned();
-        self.suspended = Some(Suspension { reason: reason.clone(), by_trial: true });
+        self.suspended = Some(Suspension { reason: reason.clone(), by: SuspendedBy::Trial });
         TenantSuspended { tenant: self.id, reason }.events()
     }
 
@@ -263,7 +293,7 @@ impl Aggregate for Tenant {
     type Id = TenantId;
     const KIND: &'static str = "tenants.tenant";
     const SCOPE: ScopeKind = ScopeKind::Platform;
-    const VERSION: u16 = 3;
+    const VERSION: u16 = 4;
 
     fn id(&self) -> TenantId {
         self.id
@@ -282,7 +312,8 @@ impl Aggregate for Tenant {
         terms
     }
 
-    /// The first version had one status, and no trials; the second knew one way to keep data.
+    /// The first version had one status, and no trials; the second knew one way to keep data; the third knew bills that are
+    /// not paid as no reason.
     fn upcast(version: u16, mut body: Value) -> Value {
         let Some(fields) = body.as_object_mut() else { return body };
         if version == 1 {
@@ -293,10 +324,18 @@ impl Aggregate for Tenant {
             fields.insert("trial_days".to_owned(), json!(0));
             fields.insert("slug_freed".to_owned(), json!(false));
             if let Some(reason) = reason {
-                fields.insert("suspended".to_owned(), json!({ "reason": reason, "by_trial": false }));
+                fields.insert("suspended".to_owned(), json!({ "reason": reason, "by": SuspendedBy::Operator }));
             }
         }
-        fields.insert("isolation".to_owned(), json!(Isolation::Pooled));
+        if version <= 2 {
+            fields.insert("isolation".to_owned(), json!(Isolation::Pooled));
+        }
+        if let Some(suspended) = fields.get_mut("suspended").and_then(Value::as_object_mut)
+            && let Some(by_trial) = suspended.remove("by_trial")
+        {
+            let by = if by_trial == json!(true) { SuspendedBy::Trial } else { SuspendedBy::Operator };
+            suspended.insert("by".to_owned(), json!(by));
+        }
         body
     }
 }
@@ -338,7 +377,7 @@ mod tests {
 
     type Verb = (&'static str, fn(&mut Tenant) -> Result<Vec<AnyEvent>, Problem>);
 
-    const VERBS: [Verb; 9] = [
+    const VERBS: [Verb; 11] = [
         ("ready", |it| Ok(it.ready(Timestamp::UNIX_EPOCH))),
         ("suspend", |it| it.suspend(&"another reason".parse().unwrap(), Timestamp::UNIX_EPOCH)),
         ("resume", |it| it.resume(Timestamp::UNIX_EPOCH)),
@@ -348,19 +387,21 @@ mod tests {
         ("end_trial", |it| Ok(it.end_trial(Timestamp::UNIX_EPOCH))),
         ("erase", |it| it.erase(Timestamp::UNIX_EPOCH)),
         ("abandon", |it| it.abandon(Timestamp::UNIX_EPOCH)),
+        ("hold", |it| Ok(it.hold(&note(), Timestamp::UNIX_EPOCH))),
+        ("release", |it| Ok(it.release(Timestamp::UNIX_EPOCH))),
     ];
 
     /// Each transition that there is: `=` stays and says nothing, `-` is refused.
     #[test]
     fn the_table_of_transitions() {
         let table = "
-            from         ready  suspend   resume archive  restore activate end_trial erase  abandon
-            provisioning active -         -      -        -       -        =         erased erased
-            trial        =      suspended -      archived -       active   suspended erased =
-            active       =      suspended -      archived -       =        =         erased =
-            suspended    =      suspended active archived -       =        =         erased =
-            archived     =      -         -      =        active  =        =         erased =
-            erased       =      -         -      -        -       -        =         -      =";
+            from         ready  suspend   resume archive  restore activate end_trial erase  abandon hold      release
+            provisioning active -         -      -        -       -        =         erased erased  =         =
+            trial        =      suspended -      archived -       active   suspended erased =       suspended =
+            active       =      suspended -      archived -       =        =         erased =       suspended =
+            suspended    =      suspended active archived -       =        =         erased =       =         =
+            archived     =      -         -      =        active  =        =         erased =       =         =
+            erased       =      -         -      -        -       -        =         -      =       =         =";
         let rows: Vec<Vec<&str>> =
             table.lines().skip(2).map(|row| row.split_whitespace().collect::<Vec<_>>()).collect();
         for (row, status) in rows.iter().zip(TenantStatus::ALL) {
@@ -398,6 +439,11 @@ mod tests {
         assert_eq!(it.status(), Active, "whoever pays after the trial is let in again");
         it.suspend(&note(), now).unwrap();
         assert!(it.activate(now).unwrap().is_empty() && it.status() == Suspended, "an operator's suspension stays");
+        assert!(it.release(now).is_empty() && it.status() == Suspended, "also where bills are settled");
+        it.resume(now).unwrap();
+        assert_eq!((it.hold(&note(), now).len(), it.hold(&note(), now).len(), it.status()), (1, 0, Suspended));
+        assert!(it.activate(now).unwrap().is_empty() && it.status() == Suspended);
+        assert_eq!((it.release(now).len(), it.status()), (1, Active));
     }
 
     #[test]
@@ -419,5 +465,11 @@ mod tests {
         assert_eq!(body.as_object_mut().unwrap().remove("isolation"), Some(json!("dedicated")));
         let it: Tenant = serde_json::from_value(Tenant::upcast(2, body)).unwrap();
         assert_eq!((it.status(), it.isolation()), (Trial, Isolation::Pooled));
+        let mut it = in_state(Trial);
+        it.end_trial(Timestamp::UNIX_EPOCH);
+        let mut body = serde_json::to_value(it).unwrap();
+        body["suspended"] = json!({ "reason": "the trial has ended", "by_trial": true });
+        let mut it: Tenant = serde_json::from_value(Tenant::upcast(3, body)).unwrap();
+        assert_eq!((it.activate(Timestamp::UNIX_EPOCH).unwrap().len(), it.status()), (2, Active));
     }
 }

@@ -1,0 +1,324 @@
+//! Nobody is charged twice and no payment is lost, wherever the process ends and whatever the gateway does not answer.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::life::{Ground, Process, published, tenant, uuid};
+use contracts::tenants::TenantProvisioned;
+use freehold_billing::gateways::model::{CAREFUL, CLOSED, Fault, GOOD, Model, POOR, STOLEN};
+use kernel::{DefaultRole, Event, Personal, Scope, TenantId};
+use serde_json::{Value, json};
+
+/// A gateway that fails at its n-th request, once.
+fn failing(at: usize, fault: Fault) -> (Model, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let faults = move || if counted.fetch_add(1, Ordering::SeqCst) + 1 == at { fault } else { Fault::None };
+    (Model::with(Box::new(faults)), asked)
+}
+
+async fn owner(process: &Process<'_>, name: &str, input: Value) -> Value {
+    process.ask(tenant(1), DefaultRole::Owner, name, input).await.unwrap()
+}
+
+async fn saves(process: &Process<'_>, token: &str) -> Value {
+    owner(process, "billing.methods.add", json!({ "gateway": "model", "token": token })).await
+}
+
+async fn balance(process: &Process<'_>, account: &str) -> String {
+    let all = owner(process, "billing.ledger.balances", json!({})).await;
+    let found = all.as_array().unwrap().iter().find(|it| it["account"] == account).cloned();
+    found.map_or("0.00".to_owned(), |it| it["balance"]["amount"].as_str().unwrap().to_owned())
+}
+
+fn id() -> TenantId {
+    TenantId::from_uuid(uuid(1))
+}
+
+/// Some life, in which time passes as it does while a gateway is asked again.
+async fn some_life(ground: &Ground, process: &Process<'_>) {
+    for seconds in [0, 0, 0, 6, 20, 70, 400] {
+        ground.clock.advance(Duration::from_secs(seconds));
+        process.live().await;
+    }
+}
+
+/// A tenant with a way to pay gets an invoice. The process ends at its n-th commit and the gateway fails at its n-th
+/// request, each once. Tells whether both happened.
+async fn story((dies_at, tells): (u64, bool), (at, fault): (usize, Fault)) -> (bool, bool) {
+    let folder = tempfile::tempdir().unwrap();
+    // To save the way to pay takes two requests.
+    let (gateway, asked) = failing(at + 2, fault);
+    let ground = Ground::new(folder.path(), gateway);
+    let begun = ground.process(u64::MAX, false);
+    published(&begun).await;
+    saves(&begun, GOOD).await;
+    owner(&begun, "billing.subscribe", json!({ "plan": "solo", "currency": "EUR" })).await;
+    let first = ground.process(dies_at, tells);
+    some_life(&ground, &first).await;
+    let died = first.mortal.dead();
+    let second = ground.process(u64::MAX, false);
+    some_life(&ground, &second).await;
+    some_life(&ground, &second).await;
+
+    let case = format!("died at {dies_at} ({tells}), {fault:?} at {at}");
+    let invoices = owner(&second, "billing.invoices.list", json!({})).await;
+    assert_eq!(invoices["items"][0]["state"], "paid", "{case}: {invoices}");
+    let moved = ground.gateway.moved();
+    assert!(moved.values().all(|times| *times == 1), "{case}: {moved:?}");
+    assert_eq!(ground.gateway.balance(id()), 10_00, "{case}: charged once");
+    assert_eq!(balance(&second, "cash").await, "10.00", "{case}: and booked once");
+    assert_eq!(balance(&second, "receivable").await, "0.00", "{case}");
+    (died, asked.load(Ordering::SeqCst) >= at + 2)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_charged_twice_wherever_the_process_ends() {
+    for tells in [false, true] {
+        let mut dies_at = 1;
+        while story((dies_at, tells), (usize::MAX - 9, Fault::None)).await.0 {
+            dies_at += 1;
+        }
+        assert!(dies_at > 10, "the story has more commits than {dies_at}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_charged_twice_whatever_a_gateway_does_not_answer() {
+    for fault in [Fault::Unreachable, Fault::Before, Fault::After] {
+        let mut at = 1;
+        while story((u64::MAX, false), (at, fault)).await.1 {
+            at += 1;
+        }
+        assert!(at > 2, "a payment takes more requests than {at}");
+    }
+    // Both at once: an answer that is lost, and an end soon after.
+    for at in 1..=2 {
+        for dies_at in 4..=12 {
+            story((dies_at, dies_at % 2 == 0), (at, Fault::After)).await;
+        }
+    }
+}
+
+fn asked(ground: &Ground) -> Vec<String> {
+    ground.others.asked.lock().unwrap().clone()
+}
+
+fn times(ground: &Ground, what: &str) -> usize {
+    asked(ground).iter().filter(|it| *it == what).count()
+}
+
+/// Whoever founded the tenant is told.
+async fn founded(process: &Process<'_>) {
+    let event = TenantProvisioned {
+        tenant: id(),
+        slug: Personal::Known("acme".parse().unwrap()),
+        name: Personal::Known("Acme".parse().unwrap()),
+        owner: kernel::UserId::from_uuid(uuid(7)),
+        owner_email: Personal::Known("ada@example.com".parse().unwrap()),
+        owner_name: Personal::Known("Ada".parse().unwrap()),
+    };
+    process.react(TenantProvisioned::TYPE, "know_contact", Scope::Platform, &event).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_bank_declines_is_tried_again_and_at_last_suspends() {
+    let folder = tempfile::tempdir().unwrap();
+    let ground = Ground::new(folder.path(), Model::default());
+    let process = ground.process(u64::MAX, false);
+    published(&process).await;
+    founded(&process).await;
+    let schedule = json!({ "schedule": { "remind_after_days": [1, 3], "suspend_after_days": 5 } });
+    process.ask(Scope::Platform, DefaultRole::Operator, "billing.dunning.schedule.set", schedule).await.unwrap();
+    saves(&process, POOR).await;
+    owner(&process, "billing.subscribe", json!({ "plan": "solo", "currency": "EUR" })).await;
+    some_life(&ground, &process).await;
+    let dunning = owner(&process, "billing.dunning.list", json!({})).await;
+    assert_eq!((&dunning["items"][0]["state"], &dunning["items"][0]["reminders"]), (&json!("running"), &json!(0)));
+    let payments =
+        async || owner(&process, "billing.payments.list", json!({})).await["items"].as_array().unwrap().clone();
+    assert_eq!((payments().await.len(), &payments().await[0]["code"]), (1, &json!("insufficient_funds")));
+
+    for day in 1..=6 {
+        ground.clock.advance(Duration::from_hours(24));
+        some_life(&ground, &process).await;
+        let tried = if day < 3 { 2 } else { 3 };
+        assert_eq!(payments().await.len(), tried, "on day {day}");
+        assert_eq!(times(&ground, "held") > 0, day >= 5, "on day {day}: {:?}", asked(&ground));
+    }
+    assert_eq!((times(&ground, "told billing.reminder") > 1, times(&ground, "released")), (true, 0));
+
+    // Another card: what is open is charged to it, and the tenant is let in again.
+    saves(&process, GOOD).await;
+    some_life(&ground, &process).await;
+    assert_eq!(owner(&process, "billing.invoices.list", json!({})).await["items"][0]["state"], "paid");
+    assert!(times(&ground, "released") > 0 && times(&ground, "told billing.receipt") > 0, "{:?}", asked(&ground));
+    assert_eq!(ground.gateway.balance(id()), 10_00);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_card_that_is_declined_for_good_is_not_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let ground = Ground::new(folder.path(), Model::default());
+    let process = ground.process(u64::MAX, false);
+    published(&process).await;
+    saves(&process, STOLEN).await;
+    owner(&process, "billing.subscribe", json!({ "plan": "solo", "currency": "EUR" })).await;
+    for _ in 0..5 {
+        some_life(&ground, &process).await;
+        ground.clock.advance(Duration::from_hours(24 * 2));
+    }
+    let payments = owner(&process, "billing.payments.list", json!({})).await;
+    assert_eq!(payments["items"].as_array().unwrap().len(), 1, "{payments}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_to_confirm_a_payment_is_told_and_can_begin_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let ground = Ground::new(folder.path(), Model::default());
+    let process = ground.process(u64::MAX, false);
+    published(&process).await;
+    founded(&process).await;
+    saves(&process, CAREFUL).await;
+    owner(&process, "billing.subscribe", json!({ "plan": "solo", "currency": "EUR" })).await;
+    some_life(&ground, &process).await;
+    assert!(times(&ground, "told billing.confirm") > 0, "{:?}", asked(&ground));
+    let invoice = owner(&process, "billing.invoices.list", json!({})).await["items"][0]["id"].clone();
+    let begun = owner(&process, "billing.invoices.pay", json!({ "invoice": invoice })).await;
+    assert_eq!(begun["state"], "action_required", "{begun}");
+    assert!(begun["action"].as_str().unwrap().starts_with("https://example.com/pay/"), "{begun}");
+    ground.gateway.authenticate(begun["reference"].as_str().unwrap());
+    some_life(&ground, &process).await;
+    assert_eq!(owner(&process, "billing.invoices.list", json!({})).await["items"][0]["state"], "paid");
+    assert_eq!(ground.gateway.balance(id()), 10_00);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_back_comes_out_of_credits_and_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let ground = Ground::new(folder.path(), Model::default());
+    let process = ground.process(u64::MAX, false);
+    published(&process).await;
+    saves(&process, GOOD).await;
+    owner(&process, "billing.subscribe", json!({ "plan": "solo", "currency": "EUR" })).await;
+    some_life(&ground, &process).await;
+    let attempt = owner(&process, "billing.payments.list", json!({})).await["items"][0]["id"].clone();
+    let operator = async |name, input| process.ask(Scope::Platform, DefaultRole::Operator, name, input).await;
+    let back = |amount: &str| {
+        json!({ "tenant": id(), "attempt": attempt, "refund": "sorry",
+        "amount": { "amount": amount, "currency": "EUR" } })
+    };
+    let few = operator("billing.payments.refund", back("4.00")).await.unwrap_err();
+    assert_eq!(few.code(), "billing.too_few_credits");
+    let credits = json!({ "tenant": id(), "grant": "sorry", "amount": { "amount": "4.00", "currency": "EUR" } });
+    operator("billing.credits.grant", credits).await.unwrap();
+    for _ in 0..2 {
+        operator("billing.payments.refund", back("4.00")).await.unwrap();
+        some_life(&ground, &process).await;
+    }
+    assert_eq!((ground.gateway.balance(id()), balance(&process, "cash").await.as_str()), (6_00, "6.00"));
+    assert_eq!(balance(&process, "customer_credits").await, "0.00");
+    let payments = owner(&process, "billing.payments.list", json!({})).await;
+    assert_eq!(payments["items"][0]["refunds"][0]["done"], true, "{payments}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_lost_notice_left_is_found_by_comparing() {
+    let folder = tempfile::tempdir().unwrap();
+    let ground = Ground::new(folder.path(), Model::default());
+    let process = ground.process(u64::MAX, false);
+    published(&process).await;
+    saves(&process, CAREFUL).await;
+    owner(&process, "billing.subscribe", json!({ "plan": "solo", "currency": "EUR" })).await;
+    some_life(&ground, &process).await;
+    let payments = owner(&process, "billing.payments.list", json!({})).await;
+    ground.gateway.authenticate(payments["items"][0]["reference"].as_str().unwrap());
+    let operator = async |name, input| process.ask(Scope::Platform, DefaultRole::Operator, name, input).await.unwrap();
+    let compared = operator("billing.reconcile", json!({ "gateway": "model" })).await;
+    assert_eq!(compared["last"], json!({ "seen": 1, "repaired": 1, "unknown": 0 }), "{compared}");
+    assert!(process.told().await.contains("billing.PaymentsReconciled.v1"));
+    let again = operator("billing.reconcile", json!({ "gateway": "model" })).await;
+    assert_eq!(again["last"]["repaired"], 0);
+    some_life(&ground, &process).await;
+    assert_eq!(owner(&process, "billing.invoices.list", json!({})).await["items"][0]["state"], "paid");
+
+    // Another installation of the same time knows nothing of the attempt, as after an older backup was restored.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut other = Ground::new(elsewhere.path(), Model::default());
+    other.gateway = Arc::clone(&ground.gateway);
+    let process = other.process(u64::MAX, false);
+    let operator = async |name, input| process.ask(Scope::Platform, DefaultRole::Operator, name, input).await.unwrap();
+    for _ in 0..2 {
+        let compared = operator("billing.reconcile", json!({ "gateway": "model" })).await;
+        assert_eq!(compared["last"]["unknown"], 1, "{compared}");
+    }
+    some_life(&other, &process).await;
+    assert_eq!(
+        (balance(&process, "cash").await.as_str(), balance(&process, "customer_credits").await.as_str()),
+        ("10.00", "-10.00")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_go_back_is_the_tenants_to_use_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let ground = Ground::new(folder.path(), Model::default());
+    let process = ground.process(u64::MAX, false);
+    published(&process).await;
+    saves(&process, CLOSED).await;
+    owner(&process, "billing.subscribe", json!({ "plan": "solo", "currency": "EUR" })).await;
+    some_life(&ground, &process).await;
+    let attempt = owner(&process, "billing.payments.list", json!({})).await["items"][0]["id"].clone();
+    let operator = async |name, input| process.ask(Scope::Platform, DefaultRole::Operator, name, input).await.unwrap();
+    let amount = json!({ "amount": "4.00", "currency": "EUR" });
+    operator("billing.credits.grant", json!({ "tenant": id(), "grant": "sorry", "amount": amount })).await;
+    let back = json!({ "tenant": id(), "attempt": attempt, "refund": "sorry", "amount": amount });
+    operator("billing.payments.refund", back).await;
+    some_life(&ground, &process).await;
+    let credits = owner(&process, "billing.credits.read", json!({})).await;
+    assert_eq!(credits["grants"][0]["left"], amount, "{credits}");
+    assert_eq!(
+        (balance(&process, "cash").await.as_str(), balance(&process, "customer_credits").await.as_str()),
+        ("10.00", "-4.00")
+    );
+    let told = process.told().await;
+    for name in [
+        "billing.RefundRequested.v1",
+        "billing.RefundFailed.v1",
+        "billing.CreditsWithdrawn.v1",
+        "billing.CreditsRestored.v1",
+    ] {
+        assert!(told.contains(name), "{name}: {told:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_disputed_is_gone_until_that_is_decided() {
+    let folder = tempfile::tempdir().unwrap();
+    let ground = Ground::new(folder.path(), Model::default());
+    let process = ground.process(u64::MAX, false);
+    published(&process).await;
+    saves(&process, GOOD).await;
+    owner(&process, "billing.subscribe", json!({ "plan": "solo", "currency": "EUR" })).await;
+    some_life(&ground, &process).await;
+    let reference = owner(&process, "billing.payments.list", json!({})).await["items"][0]["reference"].clone();
+    let reference = reference.as_str().unwrap();
+    // Each twice, and what was first told last.
+    for (told, cash, disputed) in [("open", "0.00", "10.00"), ("won", "10.00", "0.00"), ("open", "10.00", "0.00")] {
+        for _ in 0..2 {
+            process.notice(&format!("dispute {reference} dp_1 10.00 EUR {told}")).await;
+            some_life(&ground, &process).await;
+        }
+        let books = (balance(&process, "cash").await, balance(&process, "disputed").await);
+        assert_eq!((books.0.as_str(), books.1.as_str()), (cash, disputed), "{told}");
+    }
+    let told = process.told().await;
+    for name in ["billing.DisputeOpened.v1", "billing.DisputeClosed.v1"] {
+        assert!(told.contains(name), "{name}: {told:?}");
+    }
+}
