@@ -41,6 +41,17 @@ pub(crate) fn number(value: &Value, field: &str) -> u64 {
     value.get(field).and_then(Value::as_u64).unwrap_or(0)
 }
 
+/// An amount of money as people read it.
+pub(crate) fn amount(value: &Value) -> String {
+    let (amount, currency) = (text(value, "amount"), text(value, "currency"));
+    if currency.is_empty() { amount } else { format!("{currency} {amount}") }
+}
+
+/// The amount of money in a field; nothing where there is none.
+pub(crate) fn money(value: &Value, field: &str) -> String {
+    value.get(field).map(amount).unwrap_or_default()
+}
+
 pub(crate) fn items(value: &Value) -> &[Value] {
     value.get("items").and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }

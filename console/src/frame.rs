@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// What an act says of itself once it is done, by the word that the address carries.
-const SAID: [(&str, &str); 18] = [
+const SAID: [(&str, &str); 20] = [
     ("saved", "Saved."),
     ("ended", "That session is over."),
     ("scheduled", "Your account is going to be erased. Until then you can call it off here."),
@@ -26,6 +26,8 @@ const SAID: [(&str, &str); 18] = [
     ("key-ended", "The key is over. Programs that use it stop."),
     ("logo", "That is your logo now."),
     ("logo-gone", "The logo is gone. Your name stands in its place."),
+    ("cancelled", "Cancelled. The plan stays in force until the period ends."),
+    ("paying", "The payment is under way. This page shows what becomes of it."),
     ("suspended", "Suspended. Nobody of that company can sign in."),
     ("resumed", "Resumed. All is as before."),
     ("archived", "Put away. It can be restored."),
@@ -49,13 +51,18 @@ fn said(sent: &Sent) -> &'static str {
 }
 
 impl Frame {
-    /// Around the operator's pages.
+    /// Around the operator's pages about tenants.
     pub(crate) fn of_operator(sent: &Sent, refused: Option<&Problem>) -> Self {
+        Self::of_operator_at("/operator", sent, refused)
+    }
+
+    /// Around one of the operator's pages.
+    pub(crate) fn of_operator_at(here: &'static str, sent: &Sent, refused: Option<&Problem>) -> Self {
         Self {
             brand: Brand::platform(),
             theme: "system".to_owned(),
-            here: "/operator",
-            links: vec![("/operator", "Tenants"), ("/operator/account", "Your account")],
+            here,
+            links: vec![("/operator", "Tenants"), ("/operator/sales", "Sales"), ("/operator/account", "Your account")],
             sign_out: "/operator/sign-out",
             said: said(sent),
             trouble: refused.map(told).unwrap_or_default(),
@@ -85,6 +92,9 @@ impl Console {
         }
         if holds(cx, "tenants.feature.update") || holds(cx, "identity.api_key.update") {
             links.push(("/settings", "Settings"));
+        }
+        if holds(cx, "billing.subscription.read") {
+            links.push(("/billing", "Billing"));
         }
         if holds(cx, "tenants.branding.update") {
             links.push(("/branding", "Branding"));

@@ -2,12 +2,14 @@
 //! nothing else: what the caller may not see, or no context here serves, is not shown. They work without a script.
 
 mod answers;
+mod billing;
 mod branding;
 mod frame;
 mod home;
 mod operator;
 mod people;
 mod person;
+mod sales;
 mod settings;
 mod upload;
 
@@ -84,6 +86,9 @@ pub fn context(calls: Calls) -> Context {
             Tenant,
             Console::branding_act,
         )
+        .at(get("/billing"), ("console.billing", "Plan, use, invoices and ways to pay"), Tenant, Console::billing)
+        .at(post("/billing/{act}"), ("console.billing.act", "Acts on plan and payments"), Tenant, Console::billing_act)
+        .at(get("/operator/sales"), ("console.sales", "What comes in"), Platform, Console::sales)
         .at(get("/operator"), ("console.operator", "All tenants"), Platform, Console::operator)
         .at(get("/operator/tenants/{tenant}"), ("console.tenant", "A tenant"), Platform, Console::tenant_page)
         .at(

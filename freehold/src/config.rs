@@ -70,8 +70,6 @@ pub(crate) struct OfPayments {
     /// Which gateway is offered to whom: a list of `gateway`, `currencies` and `countries`, of which the first that fits
     /// decides.
     pub(crate) routing: Vec<billing::Routing>,
-    /// The account to which is transferred: `holder`, `iban` and `bic`. Without one, transfers are not offered.
-    pub(crate) bank_account: Option<billing::BankAccount>,
 }
 
 /// Tenants.
@@ -152,8 +150,7 @@ pub(crate) fn defaults() -> serde_json::Value {
         "private_targets": false, "erasure_grace_days": 7,
         "smtp": { "host": null, "port": 587, "tls": true, "user": null, "password": null,
                   "from": "Freehold <no-reply@localhost>" },
-        "payments": { "stripe": { "url": "https://api.stripe.com", "key": null, "signing": [] }, "routing": [],
-                      "bank_account": null },
+        "payments": { "stripe": { "url": "https://api.stripe.com", "key": null, "signing": [] }, "routing": [] },
         "tenants": { "trial_days": 0, "isolation": "pooled", "private_domains": false, "domain_port": 80 },
     })
 }
@@ -246,7 +243,6 @@ impl Config {
             "payments.stripe.key",
             "payments.stripe.signing",
             "payments.routing",
-            "payments.bank_account",
         ] {
             let value = figment.find_value(name).ok().and_then(|value| serde_json::to_value(value).ok());
             let shown = match value {

@@ -14,5 +14,5 @@ pub(crate) fn gateways(config: &Config) -> Result<Gateways> {
         let stripe = Stripe::new(StripeSettings { url, key, signing }).context("Stripe cannot be connected")?;
         all.push(Arc::new(stripe));
     }
-    Ok(Gateways::new(all, payments.routing.clone(), payments.bank_account.clone()))
+    Ok(Gateways::new(all, payments.routing.clone()))
 }

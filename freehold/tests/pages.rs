@@ -54,6 +54,7 @@ async fn every_page_is_for_everyone() {
     album.of_visitors(&owner, &operator).await;
     album.of_members(&owner).await;
     album.of_owners(&owner).await;
+    album.of_payers(&owner, &operator).await;
     album.of_operators(&operator).await;
     album.looked_at(&modules).await;
     album.has_all().await;

@@ -126,8 +126,14 @@ async fn begun<'a>(site: &'a Site, stripe: &Stripe) -> Tenant<'a> {
     operator.does("PUT", "/v1/plans/team", json!({ "terms": terms })).await;
     let schedule = json!({ "schedule": { "remind_after_days": [2], "suspend_after_days": 4 } });
     operator.does("PUT", "/v1/dunning-schedule", schedule).await;
+    let account = json!({ "holder": "Seller GmbH", "iban": "AT611904300234573201" });
+    let seller = json!({ "name": "Seller GmbH", "address": "Hauptstraße 1, Wien", "country": "AT", "registration": "FN 1a",
+        "bank_account": account });
+    operator.does("PUT", "/v1/seller", json!({ "seller": seller })).await;
     let email = unique("ada");
     let (id, owner) = site.company("acme", "Ada Lovelace", &email).await;
+    let buyer = json!({ "name": "Acme GmbH", "address": "Ring 2, Wien", "country": "AT" });
+    owner.does("PUT", "/v1/billing-profile", json!({ "buyer": buyer })).await;
     let clock = json!({ "at": "2031-01-01T09:00:00Z" });
     operator.does("PUT", &format!("/v1/tenants/{id}/test-clock"), clock).await;
     Tenant { id, email, owner, operator }
@@ -164,6 +170,7 @@ async fn a_card_pays_fails_suspends_and_another_one_resumes() {
     let link = tenant.mailed("Receipt for invoice TEST-000001").await;
     let page = site.visitor("localhost").text(&path_of(&link)).await;
     assert!(page.contains("This invoice is paid") && page.contains("EUR 36.00"), "{page}");
+    documents(&tenant, &link).await;
 
     // The next one cannot be collected.
     let good = listed["items"][0]["id"].as_str().unwrap();
@@ -210,6 +217,24 @@ async fn a_card_pays_fails_suspends_and_another_one_resumes() {
     wrong.replace_range(8..9, if here.as_bytes()[8] == b'A' { "B" } else { "A" });
     let answer = visitor.request("GET", &wrong).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+}
+
+/// The invoice as a document, for its owner and for whoever has the link.
+async fn documents(tenant: &Tenant<'_>, link: &str) {
+    let invoice = tenant.newest("paid").await["id"].as_str().unwrap().to_owned();
+    let get = async |person: &Person<'_>, path: &str| {
+        let answer = person.request("GET", path).send().await.unwrap();
+        let media = answer.headers()["content-type"].to_str().unwrap().to_owned();
+        (answer.status(), media, answer.bytes().await.unwrap())
+    };
+    let (status, media, own) = get(&tenant.owner, &format!("/v1/invoices/{invoice}/pdf")).await;
+    assert_eq!((status, media.as_str()), (StatusCode::OK, "application/pdf"));
+    let visitor = tenant.owner.site.visitor("localhost");
+    let (status, _, linked) = get(&visitor, &format!("{}/invoice.pdf", path_of(link))).await;
+    assert!(status == StatusCode::OK && own == linked && own.starts_with(b"%PDF"), "the same for both");
+    let (status, media, xml) = get(&tenant.owner, &format!("/v1/invoices/{invoice}/ubl")).await;
+    assert_eq!((status, media.as_str()), (StatusCode::OK, "application/xml"));
+    assert!(String::from_utf8_lossy(&xml).contains("<cbc:PayableAmount currencyID=\"EUR\">36.00<"));
 }
 
 /// A month later an invoice is declined: reminders, another attempt, and at last the suspension. The link that is mailed.
@@ -335,11 +360,14 @@ async fn what_cannot_be_saved_says_why() {
     }
     let unknown = "/v1/payment-methods/pmt_00000000000000000000000001/prefer";
     tenant.owner.refused("POST", unknown, json!({}), "not_found").await;
+    let account = json!({ "holder": "S", "iban": "AT611904300234573202" });
+    let wrong = json!({ "seller": { "name": "S", "address": "R", "country": "AT", "bank_account": account } });
+    tenant.operator.refused("PUT", "/v1/seller", wrong, "billing.terms").await;
     let steep = json!({ "schedule": { "remind_after_days": [9], "suspend_after_days": 4 } });
     tenant.operator.refused("PUT", "/v1/dunning-schedule", steep, "billing.terms").await;
     // Somebody else's page.
     let page = tenant.owner.does("POST", "/v1/payment-methods/setup", json!({ "currency": "EUR" })).await;
     let (_, other) = site.company("globex", "Grace", &unique("grace")).await;
-    let take = format!("/v1/payment-methods/setup/{}", page["session"].as_str().unwrap());
-    other.refused("POST", &take, json!({ "gateway": "stripe" }), "billing.gateway_refused").await;
+    let take = json!({ "gateway": "stripe", "session": page["session"] });
+    other.refused("POST", "/v1/payment-methods/take", take, "billing.gateway_refused").await;
 }

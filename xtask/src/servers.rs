@@ -92,6 +92,10 @@ pub(crate) fn install_clients() -> (Vec<(&'static str, PathBuf)>, Vec<String>) {
             Err(error) => missing.push(format!("{error:#}")),
         }
     }
+    match java_client("ubl") {
+        Ok(folder) => clients.push(("FREEHOLD_TEST_UBL_VALIDATOR", folder)),
+        Err(error) => missing.push(format!("{error:#}")),
+    }
     for (variable, name) in GO_CLIENTS {
         match go_client(name) {
             Ok(folder) => clients.push((*variable, folder)),
@@ -107,6 +111,17 @@ fn go_client(name: &str) -> Result<PathBuf> {
     command.args(["build", "-mod=readonly", "-o"]).arg(folder.join("client")).arg(".");
     let built = command.current_dir(places::root().join("e2e").join(name)).status();
     ensure!(built.context("cannot run go")?.success(), "go did not build the client of e2e/{name}");
+    Ok(folder)
+}
+
+fn java_client(name: &str) -> Result<PathBuf> {
+    let folder = places::cache()?.join(format!("{name}-client"));
+    let (own, libraries) = (folder.display().to_string(), folder.join("lib").display().to_string());
+    let mut command = Command::new("mvn");
+    command.args(["--quiet", "--batch-mode", "compile", "dependency:copy-dependencies"]);
+    command.args([format!("-Dclient.folder={own}"), format!("-DoutputDirectory={libraries}")]);
+    let built = command.current_dir(places::root().join("e2e").join(name)).stdout(Stdio::null()).status();
+    ensure!(built.context("cannot run mvn")?.success(), "mvn did not build the client of e2e/{name}");
     Ok(folder)
 }
 

@@ -1,7 +1,7 @@
 //! Invoices: made of what is to be charged, told, paid, declared void, given up.
 
 use billing_books::{
-    Invoice,
+    Invoice, Seller,
     invoice::InvoiceState,
     tax::{Buyer, Tax},
 };
@@ -38,6 +38,8 @@ pub(crate) struct InvoiceView {
     due: Option<Timestamp>,
     overdue: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    seller: Option<Seller>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     buyer: Option<Buyer>,
     lines: Vec<Line>,
     /// The sum of the lines.
@@ -61,6 +63,7 @@ fn view(it: &Invoice) -> Result<InvoiceView, Problem> {
         date: it.date(),
         due: it.due(),
         overdue: it.overdue(),
+        seller: it.seller().cloned(),
         buyer: it.buyer().cloned(),
         lines: it.lines().to_vec(),
         net: it.net(),
@@ -79,8 +82,11 @@ impl Billing {
             return Ok(());
         }
         let profile = self.profile(&cx).await?;
-        let tax = self.taxes.assess(&profile, event.net, &self.at_platform(&cx)).await?;
-        let (invoice, told) = Invoice::draft(event, profile.buyer, tax)?;
+        let platform = self.at_platform(&cx);
+        let tax = self.taxes.assess(&profile, event.net, &platform).await?;
+        let seller = self.store.at(&platform).try_load::<Seller>(&Seller::ID.to_owned()).await?;
+        let seller = seller.map(store::Loaded::into_inner);
+        let (invoice, told) = Invoice::draft(event, (seller, profile.buyer), tax)?;
         store.create(invoice, told).await.map(drop)
     }
 

@@ -13,6 +13,7 @@
 
 mod coupons;
 mod credits;
+mod figures;
 mod invoices;
 mod ledger;
 mod numbering;
@@ -33,7 +34,7 @@ use store::{Loaded, Store};
 
 pub use billing_gateways as gateways;
 pub use billing_stripe::{Stripe, StripeSettings};
-pub use payments::{BankAccount, Gateways, Routing};
+pub use payments::{Gateways, Routing};
 pub use table::{Means, context};
 pub use tax::{RateTable, Taxes};
 

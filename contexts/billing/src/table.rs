@@ -7,7 +7,10 @@ use contracts::billing::{
     InvoiceSettled, InvoiceVoided, InvoiceWrittenOff, InvoicesNumbered, PaymentProcessed, PlanDowngraded, PlanUpgraded,
     QuantitiesChanged, SubscriptionCreated, SubscriptionStateChanged,
 };
-use contracts::payments::{DisputeClosed, DisputeOpened, PaymentRefunded};
+use contracts::{
+    payments::{DisputeClosed, DisputeOpened, PaymentRefunded},
+    tenants::TenantErasureRequested,
+};
 use events::Services;
 use http::Method;
 use kernel::{Calls, Context, Event};
@@ -18,6 +21,7 @@ use crate::{
     Billing, PERMISSIONS,
     coupons::{DefineCoupon, ListCoupons},
     credits::{GrantCredits, ReadCredits},
+    figures::{ListCustomers, ReadFigures},
     invoices::{ListInvoices, ListTenantInvoices, ReadInvoice, RecordPayment, VoidInvoice, WriteOffInvoice},
     ledger::{ListTransactions, ReadBalances},
     numbering::{ListSeries, Numbers},
@@ -26,7 +30,7 @@ use crate::{
         AgreeToPay, CancelSubscription, ChangeSubscription, KeepSubscription, PauseSubscription, PreviewChange,
         ReadSubscription, ResumeSubscription, Subscribe,
     },
-    tax::{ExemptTenant, ReadProfile, ReadTaxRates, SetTaxRates, Taxes, UpdateProfile},
+    tax::{ExemptTenant, ReadProfile, ReadSeller, ReadTaxRates, SetSeller, SetTaxRates, Taxes, UpdateProfile},
     usage::{CorrectUsage, ReadUsage, ReportUsage},
 };
 
@@ -68,6 +72,10 @@ fn of_the_operator(context: Context, it: &Arc<Billing>) -> Context {
         .route::<DefineCoupon, _>(Method::PUT, "/v1/coupons/{coupon}", it)
         .route::<ReadTaxRates, _>(Method::GET, "/v1/tax-rates", it)
         .route::<SetTaxRates, _>(Method::PUT, "/v1/tax-rates", it)
+        .route::<ReadFigures, _>(Method::GET, "/v1/figures", it)
+        .route::<ListCustomers, _>(Method::GET, "/v1/customers", it)
+        .route::<ReadSeller, _>(Method::GET, "/v1/seller", it)
+        .route::<SetSeller, _>(Method::PUT, "/v1/seller", it)
         .route::<ListSeries, _>(Method::GET, "/v1/invoice-series", it)
         .route::<ExemptTenant, _>(Method::PUT, "/v1/tenants/{tenant}/tax-exemption", it)
         .route::<GrantCredits, _>(Method::PUT, "/v1/tenants/{tenant}/credits/{grant}", it)
@@ -117,6 +125,17 @@ fn reactions(context: Context, it: &Arc<Billing>) -> Context {
         .on::<InvoiceVoided, _, _>("return_credits", to!(it.credits_return))
         .on::<PaymentProcessed, _, _>("post_payment", to!(it.post_payment))
         .on::<InvoiceWrittenOff, _, _>("post_write_off", to!(it.post_write_off))
+        .on_any("figure_start", SubscriptionCreated::TYPE, to!(it.figure_plan))
+        .on_any("figure_state", SubscriptionStateChanged::TYPE, to!(it.figure_plan))
+        .on_any("figure_more", PlanUpgraded::TYPE, to!(it.figure_plan))
+        .on_any("figure_less", PlanDowngraded::TYPE, to!(it.figure_plan))
+        .on_any("figure_quantities", QuantitiesChanged::TYPE, to!(it.figure_plan))
+        .on::<InvoiceGenerated, _, _>("figure_invoice", to!(it.figure_invoice))
+        .on::<PaymentProcessed, _, _>("figure_payment", to!(it.figure_payment))
+        .on::<InvoiceSettled, _, _>("figure_settled", to!(it.figure_settled))
+        .on::<InvoiceVoided, _, _>("figure_void", to!(it.figure_void))
+        .on::<InvoiceOverdue, _, _>("figure_late", to!(it.figure_late))
+        .on::<TenantErasureRequested, _, _>("figure_gone", to!(it.figure_gone))
         .on::<PaymentRefunded, _, _>("post_refund", to!(it.post_refund))
         .on::<DisputeOpened, _, _>("post_dispute", to!(it.post_dispute))
         .on::<DisputeClosed, _, _>("post_dispute_closed", to!(it.post_dispute_closed))

@@ -1,7 +1,10 @@
 //! Tax: a port, and the rates that an operator sets. To whom a tenant's invoices go.
 
 use async_trait::async_trait;
-use billing_books::tax::{Buyer, Profile, Rates, Tax, assess};
+use billing_books::{
+    Seller,
+    tax::{Buyer, Profile, Rates, Tax, assess},
+};
 use kernel::{Cx, Granted, Handle, Problem, TenantId, UserId, text::Note, use_case};
 use money::Money;
 use schemars::JsonSchema;
@@ -68,6 +71,40 @@ impl Handle<ReadTaxRates> for Billing {
     async fn handle(&self, _: ReadTaxRates, cx: Granted<ReadTaxRates>) -> Result<Rates, Problem> {
         let rates = self.store.at(&cx).try_load::<Rates>(&Rates::ID.to_owned()).await?;
         rates.map(store::Loaded::into_inner).ok_or_else(|| Problem::not_found("table of rates"))
+    }
+}
+
+/// Says who sells: the legal entity that stands on invoices, from the next one on.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetSeller {
+    /// Who.
+    seller: Seller,
+}
+
+use_case!(SetSeller => Seller, "billing.seller.set", Platform, may::TAX);
+
+impl Handle<SetSeller> for Billing {
+    async fn handle(&self, it: SetSeller, cx: Granted<SetSeller>) -> Result<Seller, Problem> {
+        let told = it.seller.check()?;
+        let rule = |known: &mut Seller| {
+            known.clone_from(&it.seller);
+            Ok(told.clone())
+        };
+        Ok(self.store.at(&cx).upsert(&Seller::ID.to_owned(), || it.seller.clone(), rule).await?.into_inner())
+    }
+}
+
+/// Who sells.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReadSeller {}
+
+use_case!(ReadSeller => Seller, "billing.seller.read", Platform, may::TAX, Tell);
+
+impl Handle<ReadSeller> for Billing {
+    async fn handle(&self, _: ReadSeller, cx: Granted<ReadSeller>) -> Result<Seller, Problem> {
+        self.store.at(&cx).load::<Seller>(&Seller::ID.to_owned()).await.map(store::Loaded::into_inner)
     }
 }
 

@@ -152,6 +152,17 @@ impl Event for TaxRatesUpdated {
     const TYPE: &'static str = "billing.TaxRatesUpdated.v1";
 }
 
+/// Whoever runs the installation said who sells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SellerUpdated {
+    /// The country that it is in.
+    pub country: String,
+}
+
+impl Event for SellerUpdated {
+    const TYPE: &'static str = "billing.SellerUpdated.v1";
+}
+
 /// A tenant said to whom its invoices go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BillingProfileUpdated {
@@ -313,4 +324,19 @@ pub struct UsageThresholdReached {
 
 impl Event for UsageThresholdReached {
     const TYPE: &'static str = "billing.UsageThresholdReached.v1";
+}
+
+/// What a tenant pays a month changed: it is new, pays more or less, or left. Told in the scope of the installation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RecurringRevenueChanged {
+    /// Which tenant.
+    pub tenant: TenantId,
+    /// Before; nothing where it is new.
+    pub from: Money,
+    /// From now on; nothing where it left.
+    pub to: Money,
+}
+
+impl Event for RecurringRevenueChanged {
+    const TYPE: &'static str = "billing.RecurringRevenueChanged.v1";
 }

@@ -25,6 +25,8 @@ pub const ALL: &[EventDecl] = &[
     EventDecl::of::<billing::PlanPublished>(),
     EventDecl::of::<billing::PlanUpgraded>(),
     EventDecl::of::<billing::QuantitiesChanged>(),
+    EventDecl::of::<billing::RecurringRevenueChanged>(),
+    EventDecl::of::<billing::SellerUpdated>(),
     EventDecl::of::<billing::SubscriptionCreated>(),
     EventDecl::of::<billing::SubscriptionStateChanged>(),
     EventDecl::of::<billing::TaxRatesUpdated>(),

@@ -11,7 +11,7 @@ use std::{
 use reqwest::Url;
 use serde_json::{Value, json};
 
-use crate::site::{PASSWORD, Person, Site, code, step, unique};
+use crate::site::{PASSWORD, Person, Site, code, step, unique, until};
 
 /// What a page may weigh with all that it loads: one that stands by itself, one of the console.
 const HOSTED: u32 = 30 * 1024;
@@ -151,6 +151,43 @@ impl<'a> Album<'a> {
         let board = owner.does("POST", "/v1/analytics/dashboards", board).await["id"].as_str().unwrap().to_owned();
         self.page("analytics.pages.dashboards", owner, "/analytics", &all);
         self.page("analytics.pages.dashboard", owner, &format!("/analytics/{board}"), &all);
+    }
+
+    /// A company that pays: its plan, its invoices, and the page that whoever pays gets a link to.
+    pub(crate) async fn of_payers(&mut self, owner: &Person<'_>, operator: &Person<'_>) {
+        let all = json!({});
+        self.page("console.billing", owner, "/billing", &all);
+        let seats = json!({ "key": "seats", "name": "Seats", "charge": { "for": "quantity", "least": 1, "most": 50 },
+            "prices": { "EUR": { "model": "per_unit", "unit": "12" } } });
+        let calls = json!({ "key": "calls", "name": "API calls",
+            "charge": { "for": "usage", "meter": "api_calls", "aggregation": "sum" },
+            "prices": { "EUR": { "model": "per_unit", "unit": "0.01" } } });
+        for (plan, name) in [("team", "Team"), ("solo", "Solo <b>")] {
+            let terms = json!({ "name": name, "cadence": { "every": 1, "unit": "month" }, "items": [seats, calls] });
+            operator.does("PUT", &format!("/v1/plans/{plan}"), json!({ "terms": terms })).await;
+        }
+        let account = json!({ "holder": "Seller GmbH", "iban": "AT611904300234573201" });
+        let seller =
+            json!({ "name": "Seller GmbH", "address": "Ring 1, Wien", "country": "AT", "bank_account": account });
+        operator.does("PUT", "/v1/seller", json!({ "seller": seller })).await;
+        self.page("console.billing", owner, "/billing", &all);
+        owner.does("POST", "/v1/subscription", json!({ "plan": "team", "currency": "EUR" })).await;
+        owner.does("POST", "/v1/usage", json!({ "events": [{ "id": "a", "meter": "api_calls", "value": "7" }] })).await;
+        let invoice = until("an invoice", async || {
+            let listed = owner.does("GET", "/v1/invoices", Value::Null).await;
+            listed["items"][0]["number"].as_str()?;
+            listed["items"][0]["id"].as_str().map(str::to_owned)
+        })
+        .await;
+        self.page("console.billing", owner, "/billing?said=saved", &all);
+        let preview = [("plan", "solo"), ("seats", "3"), ("when", "now")];
+        self.sent("console.billing.act", owner, "/billing/preview", &preview, &all);
+        let link = owner.does("GET", &format!("/v1/invoices/{invoice}/link"), Value::Null).await;
+        let path = Url::parse(link["url"].as_str().unwrap()).unwrap().path().to_owned();
+        let visitor = self.site.visitor("localhost");
+        self.hosted("billing.pages.invoice", &visitor, &path);
+        self.page("billing.pages.invoice", &visitor, "/pay/none", &json!({ "bytes": HOSTED, "status": 404 }));
+        self.page("console.sales", operator, "/operator/sales", &all);
     }
 
     pub(crate) async fn of_operators(&mut self, operator: &Person<'_>) {

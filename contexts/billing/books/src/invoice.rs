@@ -12,7 +12,10 @@ use money::Money;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::tax::{Buyer, Tax};
+use crate::{
+    seller::Seller,
+    tax::{Buyer, Tax},
+};
 
 /// The most payments of one invoice.
 const MOST_PAYMENTS: usize = 100;
@@ -52,6 +55,9 @@ pub struct Invoice {
     subscription: SubscriptionId,
     state: InvoiceState,
     drafted: Timestamp,
+    /// Who sold, as it was then.
+    #[serde(default)]
+    seller: Option<Seller>,
     buyer: Option<Buyer>,
     lines: Vec<Line>,
     net: Money,
@@ -68,7 +74,11 @@ pub struct Invoice {
 
 impl Invoice {
     /// Makes a draft of what was asked for.
-    pub fn draft(it: InvoiceRequested, buyer: Option<Buyer>, tax: Tax) -> Result<(Self, InvoiceDrafted), Refusal> {
+    pub fn draft(
+        it: InvoiceRequested,
+        (seller, buyer): (Option<Seller>, Option<Buyer>),
+        tax: Tax,
+    ) -> Result<(Self, InvoiceDrafted), Refusal> {
         let total = it.net.plus(tax.amount)?;
         let told = InvoiceDrafted { invoice: it.invoice, total };
         let invoice = Self {
@@ -76,6 +86,7 @@ impl Invoice {
             subscription: it.subscription,
             state: InvoiceState::Draft,
             drafted: it.at,
+            seller,
             buyer,
             lines: it.lines,
             net: it.net,
@@ -235,6 +246,10 @@ impl Invoice {
     pub const fn date(&self) -> Option<Timestamp> {
         self.date
     }
+    /// Who sold.
+    pub const fn seller(&self) -> Option<&Seller> {
+        self.seller.as_ref()
+    }
     /// To whom it goes.
     pub const fn buyer(&self) -> Option<&Buyer> {
         self.buyer.as_ref()
@@ -306,7 +321,7 @@ pub(crate) mod tests {
         let at = Timestamp::UNIX_EPOCH;
         let net = euro(net);
         let asked = InvoiceRequested { invoice: id(1), subscription: id(2), at, lines: Vec::new(), net, due_days: 14 };
-        Invoice::draft(asked, None, assess(None, &Profile::default(), net).unwrap()).unwrap().0
+        Invoice::draft(asked, (None, None), assess(None, &Profile::default(), net).unwrap()).unwrap().0
     }
 
     fn told(events: &[AnyEvent]) -> Vec<&str> {

@@ -10,20 +10,24 @@
 //! is what follows where that fails.
 
 pub mod attempt;
+pub mod customer;
 pub mod dunning;
 pub mod invoice;
 pub mod ledger;
 pub mod methods;
 pub mod reconciliation;
+pub mod seller;
 pub mod series;
 pub mod tax;
 pub mod wallet;
 
 pub use attempt::Attempt;
+pub use customer::Customer;
 pub use dunning::Dunning;
 pub use invoice::Invoice;
 pub use ledger::Transaction;
 pub use methods::Methods;
 pub use reconciliation::Reconciliation;
+pub use seller::Seller;
 pub use series::Series;
 pub use wallet::Wallet;

@@ -76,11 +76,11 @@ impl Methods {
         }
     }
 
-    /// Forgets a method. One that is not there is forgotten.
-    pub fn remove(&mut self, id: MethodId) -> Vec<AnyEvent> {
-        let Some(place) = self.saved.iter().position(|it| it.id == id) else { return Vec::new() };
+    /// Forgets a method.
+    pub fn remove(&mut self, id: MethodId) -> Result<PaymentMethodRemoved, Refusal> {
+        let place = self.saved.iter().position(|it| it.id == id).ok_or(Refusal::UnknownMethod)?;
         let it = self.saved.remove(place);
-        vec![PaymentMethodRemoved { method: id, gateway: it.gateway }.into()]
+        Ok(PaymentMethodRemoved { method: id, gateway: it.gateway })
     }
 
     /// All, the preferred one first.
@@ -136,7 +136,10 @@ mod tests {
             (it.prefer(id(9)), it.by(id(1)).map(|by| by.token)),
             (Err(Refusal::UnknownMethod), Some("t1".to_owned()))
         );
-        assert_eq!((it.remove(id(1)).len(), it.remove(id(1)).len(), it.by(id(1))), (1, 0, None));
+        assert_eq!(
+            (it.remove(id(1)).is_ok(), it.remove(id(1)), it.by(id(1))),
+            (true, Err(Refusal::UnknownMethod), None)
+        );
         for number in 10..29 {
             it.add(saved(number)).unwrap();
         }

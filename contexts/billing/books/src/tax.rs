@@ -84,6 +84,13 @@ impl TryFrom<String> for TaxId {
     }
 }
 
+impl TaxId {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl From<TaxId> for String {
     fn from(it: TaxId) -> Self {
         it.0

@@ -30,36 +30,17 @@ impl Routing {
     }
 }
 
-/// The account to which is transferred.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct BankAccount {
-    /// Whose it is.
-    pub holder: String,
-    /// Its number (ISO 13616).
-    pub iban: String,
-    /// The bank (ISO 9362), where that is asked for.
-    #[serde(default)]
-    pub bic: Option<String>,
-}
-
 /// See the module.
 #[derive(Clone, Default)]
 pub struct Gateways {
     known: BTreeMap<&'static str, Arc<dyn Gateway>>,
     routing: Vec<Routing>,
-    bank: Option<BankAccount>,
 }
 
 impl Gateways {
-    /// These, offered by these rules; where none fits, by the order of their names. And the account to which is
-    /// transferred, where that is offered too.
-    pub fn new(all: Vec<Arc<dyn Gateway>>, routing: Vec<Routing>, bank: Option<BankAccount>) -> Self {
-        Self { known: all.into_iter().map(|it| (it.name(), it)).collect(), routing, bank }
-    }
-
-    pub(crate) const fn bank(&self) -> Option<&BankAccount> {
-        self.bank.as_ref()
+    /// These, offered by these rules; where none fits, by the order of their names.
+    pub fn new(all: Vec<Arc<dyn Gateway>>, routing: Vec<Routing>) -> Self {
+        Self { known: all.into_iter().map(|it| (it.name(), it)).collect(), routing }
     }
 
     /// The names of all.
@@ -123,10 +104,10 @@ mod tests {
         let offered = |it: &Gateways, currency: &str, country: Option<&str>| {
             it.offered(currency.parse().unwrap(), country.map(|it| it.parse().unwrap())).map(|it| it.name()).ok()
         };
-        let it = Gateways::new(all, rules.clone(), None);
+        let it = Gateways::new(all, rules.clone());
         assert_eq!(offered(&it, "EUR", Some("NL")), Some("model"), "one that is not connected is passed over");
         assert_eq!(offered(&it, "USD", None), Some("model"), "where no rule fits");
-        assert_eq!(offered(&Gateways::new(Vec::new(), rules, None), "EUR", None), None);
+        assert_eq!(offered(&Gateways::new(Vec::new(), rules), "EUR", None), None);
         assert!(!rule("x", &[], &["NL"]).fits("EUR".parse().unwrap(), None));
     }
 }

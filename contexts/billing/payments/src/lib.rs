@@ -27,7 +27,7 @@ use kernel::{Calls, Cx, Granted, Problem, TenantId, UseCase};
 use money::Money;
 use store::Store;
 
-pub use gateways::{BankAccount, Gateways, Routing};
+pub use gateways::{Gateways, Routing};
 pub use table::mount;
 
 /// See the crate.

@@ -227,7 +227,7 @@ impl Handle<RemoveMethod> for Payments {
         if let Some(by) = self.methods(&cx).await?.by(it.method) {
             self.gateways.named(&by.gateway)?.detach(&by.customer, &by.token).await.map_err(problem)?;
         }
-        let rule = |methods: &mut Methods| Ok(methods.remove(it.method));
+        let rule = |methods: &mut Methods| Ok(methods.remove(it.method)?);
         let kept = self.store.at(&cx).upsert(&Methods::ID.to_owned(), Methods::default, rule).await?;
         Ok(self.methods_view(&kept))
     }

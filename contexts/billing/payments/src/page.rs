@@ -5,18 +5,17 @@
 //! invoice and lets it be paid, and nothing else.
 
 use askama::Template;
-use billing_books::{Attempt, Invoice, attempt::AttemptState, invoice::InvoiceState};
+use billing_books::{Attempt, Invoice, attempt::AttemptState, invoice::InvoiceState, seller::BankAccount};
+use billing_documents::{Language, amount, day};
 use billing_gateways::Setup;
 use bytes::Bytes;
-use contracts::{billing::InvoiceId, payments::AttemptId};
+use contracts::{billing::InvoiceId, payments::AttemptId, tenants::ReadSettings};
 use data_encoding::BASE64URL_NOPAD;
 use http::{Method, Request, Response, StatusCode, header};
 use kernel::{
-    Aggregate, Claim, Cx, Granted, Handle, Id, Problem, ProblemKind, Scope, TenantId, Timestamp, context::Body,
-    use_case,
+    Aggregate, Claim, Cx, Granted, Handle, Id, Problem, ProblemKind, Scope, TenantId, context::Body, use_case,
 };
 use look::Answer;
-use money::Money;
 use permissions as may;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,7 +23,7 @@ use subtle::ConstantTimeEq;
 
 use crate::{
     Payments,
-    gateways::{BankAccount, problem},
+    gateways::problem,
     refunds::{AttemptView, view},
 };
 
@@ -47,6 +46,8 @@ enum Asks {
 #[template(path = "pay.html")]
 struct Page {
     title: String,
+    /// The address of the page itself.
+    here: String,
     number: String,
     trouble: String,
     date: String,
@@ -59,16 +60,6 @@ struct Page {
     method: Option<String>,
     online: bool,
     bank: Option<BankAccount>,
-}
-
-/// An amount as people read it.
-pub(crate) fn amount(it: Money) -> String {
-    format!("{} {}", it.currency(), it.amount())
-}
-
-/// A day as people read it everywhere.
-pub(crate) fn day(it: Timestamp) -> String {
-    it.strftime("%-d %B %Y").to_string()
 }
 
 fn refused() -> Problem {
@@ -170,6 +161,42 @@ impl Payments {
         Ok(attempt)
     }
 
+    /// The invoice as a document, in the tenant's language.
+    pub(crate) async fn document(&self, it: &Invoice, form: &str, inside: &Cx) -> Answer {
+        let (bytes, media) = match form {
+            "pdf" => (billing_documents::pdf(it, self.language(inside).await?)?, "application/pdf"),
+            _ => (billing_documents::ubl(it)?.into_bytes(), "application/xml"),
+        };
+        let named = format!("attachment; filename=\"{}.{form}\"", it.numbered().unwrap_or("invoice"));
+        let answer = Response::builder().header(header::CONTENT_TYPE, media).header(header::CONTENT_DISPOSITION, named);
+        let answer = answer.header(header::CACHE_CONTROL, "no-store").header(header::REFERRER_POLICY, "no-referrer");
+        answer.body(Body::from(bytes)).map_err(Problem::internal)
+    }
+
+    /// The language that the tenant's invoices are in.
+    pub(crate) async fn language(&self, inside: &Cx) -> Result<Language, Problem> {
+        Ok(Language::of(&self.calls.call(ReadSettings {}, inside).await?.locale))
+    }
+
+    /// A document by the link of the page, for whoever has it.
+    pub(crate) async fn linked_document(&self, request: &Request<Bytes>, cx: &Cx) -> Answer {
+        let mut path = request.uri().path().rsplit('/');
+        let (form, token) = (path.next().unwrap_or_default(), path.next().unwrap_or_default());
+        let (tenant, invoice) = self.opened(token)?;
+        let inside = self.services.cx("billing", Scope::Tenant(tenant)).traced(cx.trace());
+        let it = self.store.at(&inside).load::<Invoice>(&invoice).await?;
+        self.document(&it, form.rsplit('.').next().unwrap_or_default(), &inside).await
+    }
+
+    /// A document of the tenant's own.
+    pub(crate) async fn own_document(&self, request: &Request<Bytes>, cx: &Cx) -> Answer {
+        let mut path = request.uri().path().rsplit('/');
+        let (form, invoice) = (path.next().unwrap_or_default(), path.next().unwrap_or_default());
+        let invoice: InvoiceId = invoice.parse().map_err(|_| Problem::not_found("invoice"))?;
+        let it = self.store.at(cx).load::<Invoice>(&invoice).await?;
+        self.document(&it, form, cx).await
+    }
+
     /// The page, what its buttons do, and what follows when whoever pays comes back from the gateway.
     pub(crate) async fn pay_page(&self, request: Request<Bytes>, cx: Cx) -> Answer {
         let answer = self.page(&request, &cx).await;
@@ -229,6 +256,8 @@ impl Payments {
     }
 
     async fn shown(&self, it: &Invoice, inside: &Cx) -> Result<Page, Problem> {
+        let language = self.language(inside).await?;
+        let (amount, day) = (|it| amount(it, language), |it| day(it, language));
         let number = it.numbered().unwrap_or("a draft").to_owned();
         let claim = Claim::new("invoice", it.id().to_string());
         let attempt = self.store.at(inside).find::<Attempt>(&claim).await?;
@@ -255,6 +284,7 @@ impl Payments {
         let method = methods.all().iter().find(|it| self.gateways.get(&it.gateway).is_some());
         Ok(Page {
             title: format!("Invoice {number}"),
+            here: self.link(inside.tenant()?, it.id()),
             number,
             trouble: trouble.unwrap_or_default(),
             date: it.date().map(day).unwrap_or_default(),
@@ -266,7 +296,7 @@ impl Payments {
             open: amount(it.open()?),
             method: method.map(|it| it.method.label.clone()),
             online: self.gateways.names().next().is_some(),
-            bank: self.gateways.bank().cloned(),
+            bank: it.seller().and_then(|seller| seller.bank_account.clone()),
         })
     }
 }

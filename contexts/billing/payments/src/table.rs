@@ -44,7 +44,7 @@ fn of_a_tenant(context: Context, it: &Arc<Payments>) -> Context {
         .route::<ListMethods, _>(Method::GET, "/v1/payment-methods", it)
         .route::<AddMethod, _>(Method::POST, "/v1/payment-methods", it)
         .route::<SetUpMethod, _>(Method::POST, "/v1/payment-methods/setup", it)
-        .route::<TakeMethod, _>(Method::POST, "/v1/payment-methods/setup/{session}", it)
+        .route::<TakeMethod, _>(Method::POST, "/v1/payment-methods/take", it)
         .route::<PreferMethod, _>(Method::POST, "/v1/payment-methods/{method}/prefer", it)
         .route::<RemoveMethod, _>(Method::DELETE, "/v1/payment-methods/{method}", it)
         .route::<ListPayments, _>(Method::GET, "/v1/payments", it)
@@ -96,7 +96,41 @@ fn endpoints(context: Context, it: &Arc<Payments>) -> Context {
             async move { it.pay_page(request, cx).await }
         },
     );
+    let (linked, pdf, ubl) = (Arc::clone(it), Arc::clone(it), Arc::clone(it));
+    let linked = Endpoint::new(
+        "billing.pages.invoice.pdf",
+        "The invoice as PDF, for whoever has its link",
+        ScopeKind::Platform,
+        may::PAY_PAGE,
+        move |request, cx| {
+            let it = Arc::clone(&linked);
+            async move { it.linked_document(&request, &cx).await }
+        },
+    );
+    let pdf = Endpoint::new(
+        "billing.invoices.pdf",
+        "An invoice as PDF/A-3, with the UBL in it where all is known that it needs",
+        ScopeKind::Tenant,
+        may::INVOICE_READ,
+        move |request, cx| {
+            let it = Arc::clone(&pdf);
+            async move { it.own_document(&request, &cx).await }
+        },
+    );
+    let ubl = Endpoint::new(
+        "billing.invoices.ubl",
+        "An invoice as UBL 2.1 by EN 16931",
+        ScopeKind::Tenant,
+        may::INVOICE_READ,
+        move |request, cx| {
+            let it = Arc::clone(&ubl);
+            async move { it.own_document(&request, &cx).await }
+        },
+    );
     context
+        .endpoint(Method::GET, "/pay/{token}/invoice.pdf", linked.produces("application/pdf"))
+        .endpoint(Method::GET, "/v1/invoices/{invoice}/pdf", pdf.produces("application/pdf"))
+        .endpoint(Method::GET, "/v1/invoices/{invoice}/ubl", ubl.produces("application/xml"))
         .endpoint(Method::POST, "/v1/payment-notices/{gateway}", notice.accepts("application/json"))
         .endpoint(Method::GET, "/pay/{token}", show.produces(page))
         .endpoint(Method::POST, "/pay/{token}", pay.accepts("application/x-www-form-urlencoded").produces(page))

@@ -11,10 +11,9 @@ use contracts::{
 };
 use kernel::{Aggregate, Cx, Problem, ProblemKind};
 
-use crate::{
-    Payments,
-    page::{amount, day},
-};
+use billing_documents::{amount, day};
+
+use crate::Payments;
 
 impl Payments {
     /// Whoever founded a tenant is told of its invoices until someone else is named.
@@ -38,10 +37,11 @@ impl Payments {
             tracing::warn!(%invoice, template, "nobody is named who could be told of invoices");
             return Ok(());
         };
+        let language = self.language(cx).await?;
         let variables = BTreeMap::from([
             ("number".to_owned(), it.numbered().unwrap_or_default().to_owned()),
-            ("amount".to_owned(), amount(it.total())),
-            ("due".to_owned(), it.due().map(day).unwrap_or_default()),
+            ("amount".to_owned(), amount(it.total(), language)),
+            ("due".to_owned(), it.due().map(|due| day(due, language)).unwrap_or_default()),
             ("link".to_owned(), self.link(cx.tenant()?, it.id())),
         ]);
         let id = format!("billing/{template}/{invoice}/{subject}");

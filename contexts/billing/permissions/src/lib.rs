@@ -22,6 +22,7 @@ permissions! {
     USAGE_CORRECT "billing.usage.correct" "correct what was counted" [Operator];
     INVOICE_MANAGE "billing.invoice.manage" "see tenants' invoices, record payments, declare void, give up" [Operator];
     DUNNING "billing.dunning.update" "say when invoices are tried again, and when a tenant is suspended" [Operator];
+    FIGURES "billing.figure.read" "see what comes in, by plan and month, and who is in arrears" [Operator];
     REFUND "billing.payment.refund" "send money back" [Operator];
     RECONCILE "billing.payment.reconcile" "compare payments with what the gateways know" [Operator];
     NOTICE "billing.notice.receive" "tell what became of a payment; the gateway signs it" [Visitor];

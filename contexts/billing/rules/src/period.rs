@@ -7,6 +7,7 @@
 
 use jiff::{Span as Calendar, ToSpan as _, civil::Date, tz::TimeZone};
 use kernel::Timestamp;
+use money::Money;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,18 @@ pub struct Cadence {
 impl Cadence {
     /// A month.
     pub const MONTHLY: Self = Self { every: 1, unit: Unit::Month };
+
+    /// What an amount for each period makes in a month, of which a year has twelve.
+    pub fn monthly(self, amount: Money) -> Result<Money, Refusal> {
+        let every = u64::from(self.every.max(1));
+        let (part, whole) = match self.unit {
+            Unit::Day => (365, 12 * every),
+            Unit::Week => (52, 12 * every),
+            Unit::Month => (1, every),
+            Unit::Year => (1, 12 * every),
+        };
+        Ok(amount.share(part, whole)?)
+    }
 
     fn times(self, number: i64) -> Result<Calendar, Refusal> {
         let many = number.checked_mul(i64::from(self.every)).ok_or(Refusal::Overflow)?;

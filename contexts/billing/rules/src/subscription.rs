@@ -368,6 +368,14 @@ impl Subscription {
 
 /// What is told of it.
 impl Subscription {
+    /// What it pays a month, while it is in force and paid for: what comes back with each period, without coupons.
+    pub fn recurring(&self) -> Result<Option<Money>, Refusal> {
+        if !matches!(self.state, State::Active | State::PastDue | State::Cancelled) || self.period.number == 0 {
+            return Ok(None);
+        }
+        let stand = self.stand()?;
+        Ok(Some(stand.terms.cadence.monthly(stand.price(self.currency)?)?))
+    }
     /// Its id.
     pub const fn subscription(&self) -> SubscriptionId {
         self.id

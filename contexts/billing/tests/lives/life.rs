@@ -165,7 +165,7 @@ impl Ground {
         let catalogue = Arc::new(Catalogue::new(freehold_billing::PERMISSIONS.iter().copied()));
         let services = Services::new(catalogue, self.ambient.clone());
         let taxes = Arc::new(freehold_billing::RateTable::new(store.clone()));
-        let gateways = freehold_billing::Gateways::new(vec![self.gateway.clone()], Vec::new(), None);
+        let gateways = freehold_billing::Gateways::new(vec![self.gateway.clone()], Vec::new());
         let means = freehold_billing::Means { gateways, origin: "https://example.com".to_owned() };
         let calls = Calls::new(Arc::clone(&self.others) as _);
         let context = freehold_billing::context(store.clone(), calls, services.clone(), taxes, means);

@@ -322,3 +322,54 @@ async fn what_is_disputed_is_gone_until_that_is_decided() {
         assert!(told.contains(name), "{name}: {told:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_figures_are_those_of_the_ledgers() {
+    let folder = tempfile::tempdir().unwrap();
+    let ground = Ground::new(folder.path(), Model::default());
+    let process = ground.process(u64::MAX, false);
+    published(&process).await;
+    let ask =
+        async |number, name: &str, input| process.ask(tenant(number), DefaultRole::Owner, name, input).await.unwrap();
+    for number in 1..=3 {
+        let token = if number == 1 { GOOD } else { POOR };
+        ask(number, "billing.methods.add", json!({ "gateway": "model", "token": token })).await;
+        ask(number, "billing.subscribe", json!({ "plan": "solo", "currency": "EUR" })).await;
+    }
+    some_life(&ground, &process).await;
+    ask(2, "billing.subscription.change", json!({ "plan": "less" })).await;
+    ask(3, "billing.subscription.cancel", json!({ "when": "now" })).await;
+    some_life(&ground, &process).await;
+    // Past the day on which the first invoices were to be paid, and into the second period.
+    ground.clock.advance(Duration::from_hours(24 * 32));
+    for _ in 0..3 {
+        some_life(&ground, &process).await;
+    }
+    let operator = async |name, input| process.ask(Scope::Platform, DefaultRole::Operator, name, input).await.unwrap();
+    let figures = operator("billing.figures.read", json!({})).await;
+    let euro = &figures[0];
+    let (mut revenue, mut receivable) = (0.0, 0.0);
+    for number in 1..=3 {
+        for it in ask(number, "billing.ledger.balances", json!({})).await.as_array().unwrap() {
+            let amount: f64 = it["balance"]["amount"].as_str().unwrap().parse().unwrap();
+            match it["account"].as_str().unwrap() {
+                "revenue" => revenue -= amount,
+                "receivable" => receivable += amount,
+                _ => {}
+            }
+        }
+    }
+    let of = |name: &str| euro[name]["amount"].as_str().unwrap().parse::<f64>().unwrap();
+    assert!((of("sold") - revenue).abs() < 0.001 && (of("outstanding") - receivable).abs() < 0.001, "{figures}");
+    assert!(of("overdue") > 0.0 && of("overdue") <= of("outstanding"), "{figures}");
+    assert_eq!(
+        (&euro["customers"], &euro["monthly"]["amount"], &euro["yearly"]["amount"]),
+        (&json!(2), &json!("15.00"), &json!("180.00"))
+    );
+    let month = &euro["months"][0];
+    let moved = ["new", "contraction", "churn"].map(|name| month[name]["amount"].as_str().unwrap());
+    assert_eq!(moved, ["30.00", "-5.00", "-10.00"], "{figures}");
+    let late = operator("billing.customers.list", json!({ "late": true })).await;
+    assert!(!late["items"].as_array().unwrap().is_empty(), "{late}");
+    assert!(process.told().await.contains("billing.RecurringRevenueChanged.v1"));
+}

@@ -156,3 +156,26 @@ async fn what_is_left_of_a_subscription_that_ended_is_credit() {
         assert!(told.contains(name), "{name}: {told:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sells_stands_on_the_invoice_as_it_was_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let ground = Ground::new(folder.path(), Model::default());
+    let process = ground.process(u64::MAX, false);
+    published(&process).await;
+    let sells = async |name: &str| {
+        let seller = json!({ "seller": { "name": name, "address": "Ring 1", "country": "AT" } });
+        process.ask(Scope::Platform, DefaultRole::Operator, "billing.seller.set", seller).await.unwrap();
+    };
+    sells("First").await;
+    process
+        .ask(tenant(1), DefaultRole::Owner, "billing.subscribe", json!({ "plan": "solo", "currency": "EUR" }))
+        .await
+        .unwrap();
+    process.live().await;
+    sells("Second").await;
+    process.live().await;
+    let listed = process.ask(tenant(1), DefaultRole::Owner, "billing.invoices.list", json!({})).await.unwrap();
+    assert_eq!(listed["items"][0]["seller"]["name"], "First", "{listed}");
+    assert!(process.told().await.contains("billing.SellerUpdated.v1"));
+}
