@@ -62,7 +62,12 @@ impl Frame {
             brand: Brand::platform(),
             theme: "system".to_owned(),
             here,
-            links: vec![("/operator", "Tenants"), ("/operator/sales", "Sales"), ("/operator/account", "Your account")],
+            links: vec![
+                ("/operator", "Tenants"),
+                ("/operator/sales", "Sales"),
+                ("/operator/audit", "Audit log"),
+                ("/operator/account", "Your account"),
+            ],
             sign_out: "/operator/sign-out",
             said: said(sent),
             trouble: refused.map(told).unwrap_or_default(),
@@ -95,6 +100,9 @@ impl Console {
         }
         if holds(cx, "billing.subscription.read") {
             links.push(("/billing", "Billing"));
+        }
+        if holds(cx, "audit.entry.read") {
+            links.push(("/audit", "Audit log"));
         }
         if holds(cx, "tenants.branding.update") {
             links.push(("/branding", "Branding"));

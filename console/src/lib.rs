@@ -2,6 +2,7 @@
 //! nothing else: what the caller may not see, or no context here serves, is not shown. They work without a script.
 
 mod answers;
+mod audit;
 mod billing;
 mod branding;
 mod frame;
@@ -88,6 +89,15 @@ pub fn context(calls: Calls) -> Context {
         )
         .at(get("/billing"), ("console.billing", "Plan, use, invoices and ways to pay"), Tenant, Console::billing)
         .at(post("/billing/{act}"), ("console.billing.act", "Acts on plan and payments"), Tenant, Console::billing_act)
+        .at(get("/audit"), ("console.audit", "Who did what here"), Tenant, Console::audit)
+        .at(get("/audit/{entry}"), ("console.audit.proof", "The proof of an entry"), Tenant, Console::proof)
+        .at(get("/operator/audit"), ("console.audit_of", "Who did what, in any log"), Platform, Console::audit_of)
+        .at(
+            get("/operator/audit/{log}/{entry}"),
+            ("console.audit_of.proof", "The proof of an entry of any log"),
+            Platform,
+            Console::proof_of,
+        )
         .at(get("/operator/sales"), ("console.sales", "What comes in"), Platform, Console::sales)
         .at(get("/operator"), ("console.operator", "All tenants"), Platform, Console::operator)
         .at(get("/operator/tenants/{tenant}"), ("console.tenant", "A tenant"), Platform, Console::tenant_page)

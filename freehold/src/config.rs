@@ -62,11 +62,26 @@ pub(crate) struct OfStripe {
     pub(crate) signing: Vec<SecretString>,
 }
 
+/// An account at Mollie.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OfMollie {
+    /// Where its interface is.
+    pub(crate) url: String,
+    /// The key, `live_…` or `test_…`. Without one, Mollie is not connected.
+    #[schemars(with = "Option<String>")]
+    pub(crate) key: Option<SecretString>,
+    /// The secrets that sign its notices to `/v1/payment-notices/mollie`.
+    #[schemars(with = "Vec<String>")]
+    pub(crate) signing: Vec<SecretString>,
+}
+
 /// How invoices are paid.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OfPayments {
     pub(crate) stripe: OfStripe,
+    pub(crate) mollie: OfMollie,
     /// Which gateway is offered to whom: a list of `gateway`, `currencies` and `countries`, of which the first that fits
     /// decides.
     pub(crate) routing: Vec<billing::Routing>,
@@ -150,7 +165,8 @@ pub(crate) fn defaults() -> serde_json::Value {
         "private_targets": false, "erasure_grace_days": 7,
         "smtp": { "host": null, "port": 587, "tls": true, "user": null, "password": null,
                   "from": "Freehold <no-reply@localhost>" },
-        "payments": { "stripe": { "url": "https://api.stripe.com", "key": null, "signing": [] }, "routing": [] },
+        "payments": { "stripe": { "url": "https://api.stripe.com", "key": null, "signing": [] },
+                      "mollie": { "url": "https://api.mollie.com", "key": null, "signing": [] }, "routing": [] },
         "tenants": { "trial_days": 0, "isolation": "pooled", "private_domains": false, "domain_port": 80 },
     })
 }
@@ -166,7 +182,7 @@ fn source(metadata: Option<&Metadata>) -> String {
 
 /// Whether a setting is not for others to read.
 fn is_secret(name: &str) -> bool {
-    ["password", "stripe.key", "stripe.signing"].iter().any(|it| name.ends_with(it))
+    ["password", ".key", ".signing"].iter().any(|it| name.ends_with(it))
 }
 
 /// An address without what it is opened with: of a URL the parts before and after the credentials, and nothing of what is
@@ -242,6 +258,9 @@ impl Config {
             "payments.stripe.url",
             "payments.stripe.key",
             "payments.stripe.signing",
+            "payments.mollie.url",
+            "payments.mollie.key",
+            "payments.mollie.signing",
             "payments.routing",
         ] {
             let value = figment.find_value(name).ok().and_then(|value| serde_json::to_value(value).ok());

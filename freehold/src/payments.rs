@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use billing::{Gateways, Stripe, StripeSettings, gateways::Gateway};
+use billing::{Gateways, Mollie, MollieSettings, Stripe, StripeSettings, gateways::Gateway};
 
 use crate::config::Config;
 
@@ -13,6 +13,11 @@ pub(crate) fn gateways(config: &Config) -> Result<Gateways> {
         let (url, signing) = (payments.stripe.url.clone(), payments.stripe.signing.clone());
         let stripe = Stripe::new(StripeSettings { url, key, signing }).context("Stripe cannot be connected")?;
         all.push(Arc::new(stripe));
+    }
+    if let Some(key) = payments.mollie.key.clone() {
+        let (url, signing) = (payments.mollie.url.clone(), payments.mollie.signing.clone());
+        let mollie = Mollie::new(MollieSettings { url, key, signing }).context("Mollie cannot be connected")?;
+        all.push(Arc::new(mollie));
     }
     Ok(Gateways::new(all, payments.routing.clone()))
 }

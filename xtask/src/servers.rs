@@ -61,9 +61,10 @@ pub(crate) fn start_all() -> (Vec<Server>, Vec<String>) {
     let mailpit = start("mailpit", "FREEHOLD_TEST_MAILPIT", |port| format!("127.0.0.1:{port}"));
     let localstripe = start("localstripe", "FREEHOLD_TEST_LOCALSTRIPE", |port| format!("http://127.0.0.1:{port}"));
     let stripe_mock = start("stripe-mock", "FREEHOLD_TEST_STRIPE_MOCK", |port| format!("http://127.0.0.1:{port}"));
+    let mollie = start("mollie", "FREEHOLD_TEST_MOLLIE", |port| format!("http://127.0.0.1:{port}"));
     let mut servers = Vec::new();
     let mut missing = Vec::new();
-    for server in [postgres, cassandra, mailpit, localstripe, stripe_mock] {
+    for server in [postgres, cassandra, mailpit, localstripe, stripe_mock, mollie] {
         match server {
             Ok(server) => servers.push(server),
             Err(error) => missing.push(format!("{error:#}")),

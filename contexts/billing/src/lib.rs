@@ -32,8 +32,8 @@ use events::Services;
 use kernel::{Calls, Claim, Cx, Granted, Problem, TenantId, UseCase};
 use store::{Loaded, Store};
 
+pub use billing_adapters::{Mollie, MollieSettings, Stripe, StripeSettings};
 pub use billing_gateways as gateways;
-pub use billing_stripe::{Stripe, StripeSettings};
 pub use payments::{Gateways, Routing};
 pub use table::{Means, context};
 pub use tax::{RateTable, Taxes};

@@ -188,6 +188,16 @@ impl<'a> Album<'a> {
         self.hosted("billing.pages.invoice", &visitor, &path);
         self.page("billing.pages.invoice", &visitor, "/pay/none", &json!({ "bytes": HOSTED, "status": 404 }));
         self.page("console.sales", operator, "/operator/sales", &all);
+        self.page("console.audit", owner, "/audit", &all);
+        self.page("console.audit", owner, "/audit?action=nothing", &all);
+        for (person, list, page, name) in [
+            (owner, "/v1/audit/entries", "/audit", "console.audit.proof"),
+            (operator, "/v1/audit/logs/platform/entries", "/operator/audit/platform", "console.audit_of.proof"),
+        ] {
+            let entries = person.does("GET", list, Value::Null).await;
+            self.page(name, person, &format!("{page}/{}", entries["items"][0]["id"].as_str().unwrap()), &all);
+        }
+        self.page("console.audit_of", operator, "/operator/audit", &all);
     }
 
     pub(crate) async fn of_operators(&mut self, operator: &Person<'_>) {

@@ -15,8 +15,10 @@ pub struct Tokens<'a> {
     pub good: &'a str,
     /// Can be saved, and is declined.
     pub poor: &'a str,
-    /// Has to be confirmed by whoever pays.
-    pub careful: &'a str,
+    /// Has to be confirmed by whoever pays, where there is such a thing.
+    pub careful: Option<&'a str>,
+    /// Whether there is a payment at the gateway once it is prepared, that can be called off.
+    pub prepares: bool,
 }
 
 fn id<K: IdKind>(number: u128) -> Id<K> {
@@ -47,8 +49,12 @@ async fn stands(gateway: &dyn Gateway, reference: &str) -> Payment {
 pub async fn keeps(gateway: &dyn Gateway, tokens: &Tokens<'_>) {
     money_moves_once(gateway, tokens.good).await;
     a_decline_is_told(gateway, tokens.poor).await;
-    what_has_to_be_confirmed_can_be_called_off(gateway, tokens.careful).await;
-    what_was_called_off_moves_nothing(gateway, tokens.good).await;
+    if let Some(careful) = tokens.careful {
+        what_has_to_be_confirmed_can_be_called_off(gateway, careful).await;
+    }
+    if tokens.prepares {
+        what_was_called_off_moves_nothing(gateway, tokens.good).await;
+    }
     a_method_that_is_not_known_is_refused(gateway).await;
 }
 

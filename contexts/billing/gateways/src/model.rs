@@ -266,7 +266,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_model_keeps_the_contract() {
-        let tokens = crate::contract::Tokens { good: GOOD, poor: POOR, careful: CAREFUL };
+        let tokens = crate::contract::Tokens { good: GOOD, poor: POOR, careful: Some(CAREFUL), prepares: true };
         crate::contract::keeps(&Model::default(), &tokens).await;
     }
 }

@@ -8,8 +8,8 @@ mod client;
 mod notice;
 mod read;
 
+use ::http::{HeaderMap, Method as Verb};
 use async_trait::async_trait;
-use http::{HeaderMap, Method as Verb};
 use kernel::{TenantId, Timestamp};
 use money::Money;
 use secrecy::SecretString;
@@ -20,6 +20,8 @@ use billing_gateways::{
     SetupPage, Standing,
 };
 use client::Client;
+
+use crate::http::text;
 
 /// The most payments of a page.
 const PAGE: usize = 100;
@@ -81,7 +83,7 @@ impl Gateway for Stripe {
         let tenant = tenant.to_string();
         let form = [("metadata[tenant]", tenant.as_str())];
         let made = self.client.send(Verb::POST, &["customers"], &form, Some(&format!("customer/{tenant}"))).await?;
-        read::text(&made, "id")
+        text(&made, "id")
     }
 
     async fn attach(&self, customer: &str, token: &str) -> Result<Method, Failure> {
@@ -115,7 +117,7 @@ impl Gateway for Stripe {
             ("metadata[tenant]", &tenant),
         ];
         let session = self.client.send(Verb::POST, &["checkout", "sessions"], &form, None).await?;
-        Ok(SetupPage { url: read::text(&session, "url")?, reference: read::text(&session, "id")? })
+        Ok(SetupPage { url: text(&session, "url")?, reference: text(&session, "id")? })
     }
 
     async fn saved(&self, customer: &str, reference: &str) -> Result<Option<Method>, Failure> {
@@ -144,7 +146,7 @@ impl Gateway for Stripe {
         ];
         let key = format!("prepare/{attempt}");
         let intent = self.client.send(Verb::POST, &["payment_intents"], &form, Some(&key)).await?;
-        read::text(&intent, "id")
+        text(&intent, "id")
     }
 
     async fn confirm(&self, _: &Charge, reference: &str, presence: &Presence) -> Result<Payment, Failure> {

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where something is not as it must be")]
 
 use billing_gateways::{Charge, Failure, Gateway, Presence, Return, Setup, contract};
-use freehold_billing_stripe::{Stripe, StripeSettings};
+use freehold_billing_adapters::{Stripe, StripeSettings};
 use kernel::{Id, IdKind, Timestamp};
 use money::Money;
 
@@ -34,7 +34,12 @@ async fn stripe_keeps_the_contract_on_localstripe() {
         reqwest::Client::new().post(format!("{url}/v1/payment_methods")).bearer_auth("sk_test_12345").form(&card);
     let made: serde_json::Value = made.send().await.unwrap().json().await.unwrap();
     let careful = made.get("id").and_then(|it| it.as_str()).unwrap();
-    let tokens = contract::Tokens { good: "pm_card_visa", poor: "pm_card_chargeCustomerFail", careful };
+    let tokens = contract::Tokens {
+        good: "pm_card_visa",
+        poor: "pm_card_chargeCustomerFail",
+        careful: Some(careful),
+        prepares: true,
+    };
     contract::keeps(&stripe, &tokens).await;
     let customer = stripe.customer(id(90)).await.unwrap();
     let refused = stripe.attach(&customer, "pm_card_visa_chargeDeclined").await;

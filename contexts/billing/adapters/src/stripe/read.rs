@@ -5,15 +5,9 @@ use kernel::TenantId;
 use money::Money;
 use serde_json::Value;
 
+use crate::http::{text, unreadable};
+
 use billing_gateways::{Failure, Method, Payment, Standing};
-
-fn unreadable() -> Failure {
-    Failure::Unknown("the gateway's answer cannot be read".to_owned())
-}
-
-pub(crate) fn text(from: &Value, name: &str) -> Result<String, Failure> {
-    from.get(name).and_then(Value::as_str).map(str::to_owned).ok_or_else(unreadable)
-}
 
 pub(crate) fn metadata<'a>(from: &'a Value, name: &str) -> Option<&'a str> {
     from.get("metadata").and_then(|it| it.get(name)).and_then(Value::as_str)
@@ -26,7 +20,7 @@ pub(crate) fn list(from: &Value) -> impl Iterator<Item = &Value> {
 /// An amount of a currency in small letters.
 pub(crate) fn money(amount: i64, currency: &str) -> Option<Money> {
     let whole = Money::new(amount, currency.to_uppercase().parse().ok()?);
-    Some(Money::new(amount / crate::factor(whole), whole.currency()))
+    Some(Money::new(amount / super::factor(whole), whole.currency()))
 }
 
 pub(crate) fn amount_of(from: &Value) -> Result<Money, Failure> {

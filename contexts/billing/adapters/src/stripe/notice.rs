@@ -1,12 +1,12 @@
 //! Stripe's notices. <https://docs.stripe.com/webhooks#verify-manually>
 
-use http::HeaderMap;
+use ::http::HeaderMap;
 use kernel::Timestamp;
 use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use crate::read;
+use super::read;
 use billing_gateways::{Dispute, Notice, NoticeError};
 
 /// How old a signature may be, in seconds: what Stripe's own libraries allow.
