@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use billing_books::{Customer, customer::Moves};
 use contracts::{
-    billing::{InvoiceGenerated, InvoiceOverdue, InvoiceSettled, InvoiceVoided, PaymentProcessed},
+    billing::{InvoiceCredited, InvoiceGenerated, InvoiceOverdue, InvoiceSettled, InvoiceVoided, PaymentProcessed},
     tenants::TenantErasureRequested,
 };
 use kernel::{Aggregate, Cx, Envelope, Granted, Handle, Happened, List, Problem, TenantId, use_case};
@@ -234,6 +234,14 @@ impl Billing {
     }
 
     pub(crate) async fn figure_payment(&self, event: PaymentProcessed, cx: Cx) -> Result<(), Problem> {
+        let rule = |it: &mut Customer| {
+            it.paid(event.invoice, event.open);
+            Ok(())
+        };
+        self.take_down(&cx, rule).await
+    }
+
+    pub(crate) async fn figure_credited(&self, event: InvoiceCredited, cx: Cx) -> Result<(), Problem> {
         let rule = |it: &mut Customer| {
             it.paid(event.invoice, event.open);
             Ok(())

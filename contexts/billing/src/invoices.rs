@@ -2,7 +2,7 @@
 
 use billing_books::{
     Invoice, Seller,
-    invoice::InvoiceState,
+    invoice::{InvoiceState, Original},
     tax::{Buyer, Tax},
 };
 use contracts::billing::{InvoiceId, InvoiceRequested, Line, SubscriptionId};
@@ -50,11 +50,16 @@ pub(crate) struct InvoiceView {
     /// What credits pay.
     #[serde(skip_serializing_if = "Option::is_none")]
     credits: Option<Money>,
+    /// What credit notes take back, tax included: less than nothing, where there are any.
+    credited: Money,
     /// What is still to be paid.
     open: Money,
+    /// The invoice that it takes back, or a part of it, where it is a credit note.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credit_note_of: Option<Original>,
 }
 
-fn view(it: &Invoice) -> Result<InvoiceView, Problem> {
+pub(crate) fn view(it: &Invoice) -> Result<InvoiceView, Problem> {
     Ok(InvoiceView {
         id: it.id(),
         subscription: it.subscription(),
@@ -70,7 +75,9 @@ fn view(it: &Invoice) -> Result<InvoiceView, Problem> {
         tax: it.tax(),
         total: it.total(),
         credits: it.credits(),
-        open: it.open()?,
+        credited: it.credited()?,
+        open: if it.original().is_some() { Money::zero(it.total().currency()) } else { it.open()? },
+        credit_note_of: it.original().cloned(),
     })
 }
 

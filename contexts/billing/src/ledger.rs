@@ -51,7 +51,7 @@ impl Billing {
         let from = match event.source {
             CreditSource::Given => Account::CreditsGiven,
             CreditSource::Paid => Account::Cash,
-            CreditSource::Booked => return Ok(()),
+            CreditSource::CreditNote => Account::Receivable,
         };
         let accounts = (from, Account::CustomerCredits);
         self.post(Transaction::transfer(id, cx.now(), about, accounts, event.amount)?, &cx).await

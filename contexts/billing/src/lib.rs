@@ -12,6 +12,7 @@
 //! - a transaction of the ledger is named by what it is about, so that it is posted once.
 
 mod coupons;
+mod credit_notes;
 mod credits;
 mod figures;
 mod invoices;

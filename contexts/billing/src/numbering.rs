@@ -69,11 +69,13 @@ impl Billing {
     pub(crate) async fn invoice_drafted(&self, event: InvoiceDrafted, cx: Cx) -> Result<(), Problem> {
         let store = self.store.at(&cx);
         // Decided once: a draw that no invoice waits for would be lost.
-        if store.load::<Invoice>(&event.invoice).await?.credits().is_none() {
+        let it = store.load::<Invoice>(&event.invoice).await?;
+        let takes_back = it.original().is_some();
+        if it.credits().is_none() {
             let drawn = self.draw(&event, &cx).await?;
             store.change(&event.invoice, |invoice: &mut Invoice| Ok(invoice.credit(drawn)?)).await?;
         }
-        self.needs_number(event.invoice, &cx).await
+        self.needs_number(event.invoice, takes_back, &cx).await
     }
 
     async fn draw(&self, event: &InvoiceDrafted, cx: &Cx) -> Result<Money, Problem> {
@@ -91,10 +93,11 @@ impl Billing {
     }
 
     /// Returns once the invoice has a number.
-    async fn needs_number(&self, invoice: InvoiceId, cx: &Cx) -> Result<(), Problem> {
+    async fn needs_number(&self, invoice: InvoiceId, takes_back: bool, cx: &Cx) -> Result<(), Problem> {
         let tenant = cx.tenant()?;
         let tested = cx.ambient().test_clocks.of(tenant).is_some();
         let series = if tested { tenant.to_string() } else { Series::LIVE.to_owned() };
+        let series = if takes_back { format!("{}{series}", Series::CREDIT_NOTES) } else { series };
         let mut waits = self.numbers.wait(&series, tenant, invoice);
         let _turn = self.numbers.turns.of(series.clone()).begin().await;
         // Whoever's turn it was before may have done it; or have ended, or failed, or left it for the next.

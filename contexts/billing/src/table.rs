@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use contracts::billing::{
-    CreditLeft, CreditsExpired, CreditsGranted, InvoiceDrafted, InvoiceGenerated, InvoiceOverdue, InvoiceRequested,
-    InvoiceSettled, InvoiceVoided, InvoiceWrittenOff, InvoicesNumbered, PaymentProcessed, PlanDowngraded, PlanUpgraded,
-    QuantitiesChanged, SubscriptionCreated, SubscriptionStateChanged,
+    CreditLeft, CreditNoteIssued, CreditNoteRequested, CreditsExpired, CreditsGranted, InvoiceCredited, InvoiceDrafted,
+    InvoiceGenerated, InvoiceOverdue, InvoiceRequested, InvoiceSettled, InvoiceVoided, InvoiceWrittenOff,
+    InvoicesNumbered, PaymentProcessed, PlanDowngraded, PlanUpgraded, QuantitiesChanged, SubscriptionCreated,
+    SubscriptionStateChanged,
 };
 use contracts::{
     payments::{DisputeClosed, DisputeOpened, PaymentRefunded},
@@ -20,6 +21,7 @@ use store::Store;
 use crate::{
     Billing, PERMISSIONS,
     coupons::{DefineCoupon, ListCoupons},
+    credit_notes::CreditInvoice,
     credits::{GrantCredits, ReadCredits},
     figures::{ListCustomers, ReadFigures},
     invoices::{ListInvoices, ListTenantInvoices, ReadInvoice, RecordPayment, VoidInvoice, WriteOffInvoice},
@@ -83,6 +85,7 @@ fn of_the_operator(context: Context, it: &Arc<Billing>) -> Context {
         .route::<ListTenantInvoices, _>(Method::GET, "/v1/tenants/{tenant}/invoices", it)
         .route::<RecordPayment, _>(Method::PUT, "/v1/tenants/{tenant}/invoices/{invoice}/payments/{payment}", it)
         .route::<VoidInvoice, _>(Method::POST, "/v1/tenants/{tenant}/invoices/{invoice}/void", it)
+        .route::<CreditInvoice, _>(Method::PUT, "/v1/tenants/{tenant}/invoices/{invoice}/credit-notes/{note}", it)
         .route::<WriteOffInvoice, _>(Method::POST, "/v1/tenants/{tenant}/invoices/{invoice}/write-off", it)
 }
 
@@ -119,6 +122,9 @@ fn reactions(context: Context, it: &Arc<Billing>) -> Context {
         .on::<SubscriptionCreated, _, _>("activate", to!(it.activate))
         .on::<InvoiceRequested, _, _>("make_invoice", to!(it.make_invoice))
         .on::<InvoiceDrafted, _, _>("number_invoice", to!(it.invoice_drafted))
+        .on::<CreditNoteRequested, _, _>("make_credit_note", to!(it.make_credit_note))
+        .on::<CreditNoteIssued, _, _>("apply_credit_note", to!(it.apply_credit_note))
+        .on::<InvoiceCredited, _, _>("figure_credited", to!(it.figure_credited))
         .on::<InvoicesNumbered, _, _>("finalise_invoices", to!(it.numbered))
         .on::<InvoiceGenerated, _, _>("post_invoice", to!(it.post_invoice))
         .on::<InvoiceVoided, _, _>("post_void", to!(it.post_void))

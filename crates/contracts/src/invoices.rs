@@ -120,6 +120,62 @@ impl Event for InvoiceSettled {
     const TYPE: &'static str = "billing.InvoiceSettled.v1";
 }
 
+/// A part of an invoice, or all of it, is to be taken back by a credit note.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CreditNoteRequested {
+    /// The credit note that it becomes.
+    pub credit_note: InvoiceId,
+    /// Of which invoice.
+    pub invoice: InvoiceId,
+    /// How much of its lines: less than nothing.
+    pub net: Money,
+    /// How much of the tax upon them: at most nothing.
+    pub tax: Money,
+    /// Why.
+    pub reason: String,
+    /// When.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+}
+
+impl Event for CreditNoteRequested {
+    const TYPE: &'static str = "billing.CreditNoteRequested.v1";
+}
+
+/// A credit note is final.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CreditNoteIssued {
+    /// Which.
+    pub credit_note: InvoiceId,
+    /// Its number.
+    pub number: String,
+    /// Of which invoice.
+    pub invoice: InvoiceId,
+    /// How much, tax included.
+    pub total: Money,
+}
+
+impl Event for CreditNoteIssued {
+    const TYPE: &'static str = "billing.CreditNoteIssued.v1";
+}
+
+/// So much less is to be paid of an invoice, because of a credit note.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InvoiceCredited {
+    /// Which invoice.
+    pub invoice: InvoiceId,
+    /// By which credit note.
+    pub credit_note: InvoiceId,
+    /// How much of it.
+    pub amount: Money,
+    /// What is still to be paid.
+    pub open: Money,
+}
+
+impl Event for InvoiceCredited {
+    const TYPE: &'static str = "billing.InvoiceCredited.v1";
+}
+
 /// An invoice was declared void: it keeps its number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InvoiceVoided {
@@ -163,8 +219,8 @@ pub enum CreditSource {
     Given,
     /// Money came in that no invoice waits for, or that was paid in advance.
     Paid,
-    /// The ledger has them already, by what they come from.
-    Booked,
+    /// A credit note takes back more than was still to be paid.
+    CreditNote,
 }
 
 /// A tenant was given credits.

@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use billing_rules::Refusal;
 use contracts::billing::{
-    InvoiceDrafted, InvoiceGenerated, InvoiceId, InvoiceOverdue, InvoiceRequested, InvoiceSettled, InvoiceVoided,
-    InvoiceWrittenOff, Line, PaymentProcessed, SubscriptionId,
+    CreditNoteIssued, CreditNoteRequested, InvoiceCredited, InvoiceDrafted, InvoiceGenerated, InvoiceId,
+    InvoiceOverdue, InvoiceRequested, InvoiceSettled, InvoiceVoided, InvoiceWrittenOff, Line, LineKind,
+    PaymentProcessed, SubscriptionId,
 };
 use kernel::{Aggregate, AnyEvent, ScopeKind, Term, Timer, Timestamp, text::Note};
 use money::Money;
@@ -48,10 +49,31 @@ impl InvoiceState {
     }
 }
 
-/// See the module.
+/// The invoice that a credit note takes something back of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Original {
+    /// Which.
+    pub invoice: InvoiceId,
+    /// Its number.
+    pub number: String,
+    /// Its date.
+    #[schemars(with = "String")]
+    pub date: Timestamp,
+}
+
+/// See the module. A credit note is one whose amounts are less than nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invoice {
     id: InvoiceId,
+    /// What it takes back, where it is a credit note.
+    #[serde(default)]
+    of: Option<Original>,
+    /// Credit note to what it takes back, net and tax, less than nothing.
+    #[serde(default)]
+    credited: BTreeMap<InvoiceId, (Money, Money)>,
+    /// Credit note to what of it lowers what is to be paid, more than nothing.
+    #[serde(default)]
+    lowered: BTreeMap<InvoiceId, Money>,
     subscription: SubscriptionId,
     state: InvoiceState,
     drafted: Timestamp,
@@ -83,6 +105,9 @@ impl Invoice {
         let told = InvoiceDrafted { invoice: it.invoice, total };
         let invoice = Self {
             id: it.invoice,
+            of: None,
+            credited: BTreeMap::new(),
+            lowered: BTreeMap::new(),
             subscription: it.subscription,
             state: InvoiceState::Draft,
             drafted: it.at,
@@ -102,9 +127,97 @@ impl Invoice {
         Ok((invoice, told))
     }
 
+    /// A part of it is to be taken back: so much of its lines, and the tax upon that. All that is left where nothing is
+    /// said, so that the parts sum to the whole. Once under an id.
+    pub fn take_back(
+        &mut self,
+        id: InvoiceId,
+        net: Option<Money>,
+        reason: &Note,
+        at: Timestamp,
+    ) -> Result<Vec<AnyEvent>, Refusal> {
+        if self.credited.contains_key(&id) {
+            return Ok(Vec::new());
+        }
+        let final_one = matches!(self.state, InvoiceState::Open | InvoiceState::Paid | InvoiceState::Uncollectible);
+        if !final_one || self.of.is_some() {
+            return self.refused();
+        }
+        let currency = self.total.currency();
+        let left = self.net.plus(Money::sum(currency, self.credited.values().map(|(net, _)| *net))?)?;
+        let tax_left = self.tax.amount.plus(Money::sum(currency, self.credited.values().map(|(_, tax)| *tax))?)?;
+        let net = net.unwrap_or(left);
+        if net.minor() <= 0 || left.minus(net)?.is_negative() || self.credited.len() >= MOST_PAYMENTS {
+            return Err(Refusal::CreditNote);
+        }
+        let tax = if net == left { tax_left } else { net.share(u64::from(self.tax.rate), 10_000)?.least(tax_left)? };
+        let (net, tax) = (net.negated()?, tax.negated()?);
+        self.credited.insert(id, (net, tax));
+        let reason = reason.to_string();
+        Ok(vec![CreditNoteRequested { credit_note: id, invoice: self.id, net, tax, reason, at }.into()])
+    }
+
+    /// Makes the draft of a credit note of this invoice.
+    pub fn credit_note(&self, it: &CreditNoteRequested) -> Result<(Self, InvoiceDrafted), Refusal> {
+        let (Some(number), Some(date)) = (self.number.clone(), self.date) else { return self.refused() };
+        let total = it.net.plus(it.tax)?;
+        let line = Line {
+            kind: LineKind::Credit,
+            item: None,
+            text: it.reason.clone(),
+            from: date,
+            until: it.at.max(date),
+            quantity: None,
+            amount: it.net,
+            explanation: Vec::new(),
+        };
+        let note = Self {
+            id: it.credit_note,
+            of: Some(Original { invoice: self.id, number, date }),
+            credited: BTreeMap::new(),
+            lowered: BTreeMap::new(),
+            subscription: self.subscription,
+            state: InvoiceState::Draft,
+            drafted: it.at,
+            seller: self.seller.clone(),
+            buyer: self.buyer.clone(),
+            lines: vec![line],
+            net: it.net,
+            tax: Tax { base: it.net, amount: it.tax, ..self.tax },
+            total,
+            // Nothing is to be paid of it.
+            credits: Some(Money::zero(total.currency())),
+            number: None,
+            date: None,
+            due_days: 0,
+            payments: BTreeMap::new(),
+            overdue: false,
+        };
+        Ok((note, InvoiceDrafted { invoice: it.credit_note, total }))
+    }
+
+    /// A credit note of it is final: less is to be paid. What is beyond that is told, more than nothing, as often as it is
+    /// asked.
+    pub fn lower(&mut self, credit_note: InvoiceId, total: Money) -> Result<(Money, Vec<AnyEvent>), Refusal> {
+        let amount = total.negated()?;
+        if let Some(known) = self.lowered.get(&credit_note) {
+            return Ok((amount.minus(*known)?, Vec::new()));
+        }
+        let part =
+            if self.state == InvoiceState::Open { self.open()?.least(amount)? } else { Money::zero(amount.currency()) };
+        self.lowered.insert(credit_note, part);
+        let open = self.open()?;
+        let mut events = vec![InvoiceCredited { invoice: self.id, credit_note, amount: part, open }.into()];
+        if open.is_zero() && self.state == InvoiceState::Open {
+            self.state = InvoiceState::Paid;
+            events.push(self.settled());
+        }
+        Ok((amount.minus(part)?, events))
+    }
+
     /// What is still to be paid.
     pub fn open(&self) -> Result<Money, Refusal> {
-        let paid = self.payments.values().copied().chain(self.credits);
+        let paid = self.payments.values().copied().chain(self.credits).chain(self.lowered.values().copied());
         Ok(self.total.minus(Money::sum(self.total.currency(), paid)?)?)
     }
 
@@ -148,6 +261,13 @@ impl Invoice {
             due: self.due().unwrap_or(date),
         };
         let mut events = vec![generated.into()];
+        if let Some(of) = &self.of {
+            let (credit_note, invoice, number, total) = (self.id, of.invoice, number.to_owned(), self.total);
+            self.state = InvoiceState::Paid;
+            events.push(self.settled());
+            events.push(CreditNoteIssued { credit_note, number, invoice, total }.into());
+            return Ok(events);
+        }
         if self.open()?.is_zero() {
             self.state = InvoiceState::Paid;
             events.push(self.settled());
@@ -197,6 +317,9 @@ impl Invoice {
     /// Declares it void, as long as nobody paid for it but by credits, which come back.
     pub fn void(&mut self, reason: &Note) -> Result<Vec<AnyEvent>, Refusal> {
         let credited_in_full = self.state == InvoiceState::Paid && self.payments.is_empty();
+        if self.of.is_some() || !self.credited.is_empty() {
+            return self.refused();
+        }
         if !(self.state == InvoiceState::Open && self.payments.is_empty() || credited_in_full) {
             return self.refused();
         }
@@ -234,6 +357,15 @@ impl Invoice {
 
 /// What is told of it.
 impl Invoice {
+    /// What it takes back, where it is a credit note.
+    pub const fn original(&self) -> Option<&Original> {
+        self.of.as_ref()
+    }
+    /// What was taken back of it, tax included, at most nothing.
+    pub fn credited(&self) -> Result<Money, Refusal> {
+        let parts = self.credited.values().flat_map(|(net, tax)| [*net, *tax]);
+        Ok(Money::sum(self.total.currency(), parts)?)
+    }
     /// Its state.
     pub const fn state(&self) -> InvoiceState {
         self.state
@@ -355,6 +487,37 @@ pub(crate) mod tests {
         assert_eq!((rest, told(&events)), (euro(10_00), vec!["PaymentProcessed", "InvoiceSettled"]));
         assert_eq!(it.receive("p2", euro(90_00)).unwrap(), (euro(10_00), Vec::new()), "the same payment");
         assert_eq!(it.receive("p3", euro(5_00)).unwrap(), (euro(5_00), Vec::new()), "it is paid");
+    }
+
+    #[test]
+    fn what_is_taken_back_lowers_what_is_open_and_never_more_than_there_was() {
+        let (mut it, start, why) = (draft(100_00), Timestamp::UNIX_EPOCH, "sent in error".parse::<Note>().unwrap());
+        assert!(it.take_back(id(7), None, &why, start).is_err(), "a draft");
+        it.number("INV-000001", start).unwrap();
+        it.pay("p1", euro(30_00)).unwrap();
+        assert_eq!(told(&it.take_back(id(7), Some(euro(80_00)), &why, start).unwrap()), ["CreditNoteRequested"]);
+        assert!(it.take_back(id(7), Some(euro(80_00)), &why, start).unwrap().is_empty(), "once under an id");
+        assert_eq!(it.take_back(id(8), Some(euro(20_01)), &why, start), Err(Refusal::CreditNote));
+        assert!(it.void(&why).is_err(), "a part was taken back");
+        let (beyond, events) = it.lower(id(7), euro(-80_00)).unwrap();
+        assert_eq!((beyond, told(&events)), (euro(10_00), vec!["InvoiceCredited", "InvoiceSettled"]));
+        assert_eq!(it.lower(id(7), euro(-80_00)).unwrap(), (euro(10_00), Vec::new()));
+        assert_eq!(
+            (it.state(), it.open().unwrap(), it.credited().unwrap()),
+            (InvoiceState::Paid, euro(0), euro(-80_00))
+        );
+        let rest = it.take_back(id(8), None, &why, start).unwrap();
+        let asked: CreditNoteRequested = serde_json::from_value(rest[0].data.clone()).unwrap();
+        let (mut note, _) = it.credit_note(&asked).unwrap();
+        assert_eq!(note.total(), euro(-20_00));
+        assert_eq!(
+            told(&note.number("CN-000001", start).unwrap()),
+            ["InvoiceGenerated", "InvoiceSettled", "CreditNoteIssued"]
+        );
+        assert!(
+            note.take_back(id(9), None, &why, start).is_err() && note.void(&why).is_err() && note.timers().is_empty()
+        );
+        assert_eq!(it.lower(id(8), note.total()).unwrap().0, euro(20_00), "all of it beyond what is open");
     }
 
     #[test]

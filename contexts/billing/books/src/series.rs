@@ -31,9 +31,17 @@ impl Series {
     /// The series of all real time.
     pub const LIVE: &'static str = "live";
 
+    /// What stands before the name of a series of credit notes, which have numbers of their own.
+    pub const CREDIT_NOTES: &'static str = "credit_notes/";
+
     /// A series that has given out nothing.
     pub fn new(id: &str) -> Self {
-        let prefix = if id == Self::LIVE { "INV" } else { "TEST" };
+        let prefix = match (id.strip_prefix(Self::CREDIT_NOTES), id) {
+            (Some(Self::LIVE), _) => "CN",
+            (Some(_), _) => "TEST-CN",
+            (None, Self::LIVE) => "INV",
+            (None, _) => "TEST",
+        };
         let (id, prefix) = (id.to_owned(), prefix.to_owned());
         Self { id, prefix, given: 0, latest: None, landing: BTreeMap::new() }
     }

@@ -154,7 +154,7 @@ impl Wallet {
                 grant.left = grant.left.plus(*part)?;
                 continue;
             }
-            let (amount, left, source) = (*part, *part, CreditSource::Booked);
+            let (amount, left, source) = (*part, *part, CreditSource::Given);
             self.grants.push(Grant { id: id.clone(), amount, left, priority: 0, source, ends: None });
         }
         Ok(vec![what.given_back(draw.amount)])

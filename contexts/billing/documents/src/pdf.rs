@@ -174,6 +174,10 @@ impl<'a> Sheet<'a> {
 const QUANTITY: f32 = RIGHT - 110.0;
 const PERIOD: f32 = LEFT + 200.0;
 
+fn titled(it: &Invoice, words: &Words) -> &'static str {
+    if it.original().is_some() { words.credit_note } else { words.invoice }
+}
+
 fn head(sheet: &mut Sheet<'_>, it: &Invoice, number: &str, words: &Words, language: Language) {
     sheet.style(11.0, true, INK);
     if let Some(seller) = it.seller() {
@@ -195,13 +199,18 @@ fn head(sheet: &mut Sheet<'_>, it: &Invoice, number: &str, words: &Words, langua
     let below = sheet.y;
     sheet.y = 72.0;
     sheet.style(18.0, true, INK);
-    sheet.ending_at(RIGHT, words.invoice);
+    sheet.ending_at(RIGHT, titled(it, words));
     sheet.down(1.1);
     sheet.style(10.0, true, INK);
     sheet.ending_at(RIGHT, number);
     sheet.down(1.1);
     sheet.style(9.5, false, QUIET);
-    for (word, at) in [(words.date, it.date()), (words.due, it.due())] {
+    let due = it.due().filter(|_| it.original().is_none());
+    if let Some(original) = it.original() {
+        sheet.ending_at(RIGHT, &format!("{} {}", words.takes_back, original.number));
+        sheet.down(1.0);
+    }
+    for (word, at) in [(words.date, it.date()), (words.due, due)] {
         if let Some(at) = at {
             sheet.ending_at(RIGHT, &format!("{word}: {}", day(at, language)));
             sheet.down(1.0);
@@ -302,7 +311,8 @@ fn sums(sheet: &mut Sheet<'_>, it: &Invoice, number: &str, words: &Words, langua
     for said in said.into_iter().chain(void) {
         sheet.block(LEFT, RIGHT - LEFT, said);
     }
-    if let Some(bank) = it.seller().and_then(|seller| seller.bank_account.as_ref()) {
+    let bank = it.seller().and_then(|seller| seller.bank_account.as_ref()).filter(|_| it.original().is_none());
+    if let Some(bank) = bank {
         sheet.y += 6.0;
         let bic = bank.bic.as_ref().map(|bic| format!(", BIC {bic}")).unwrap_or_default();
         sheet.block(
@@ -381,7 +391,7 @@ pub fn pdf(it: &Invoice, language: Language) -> Result<Vec<u8>, Missing> {
     let seller = it.seller().map(|seller| seller.name.to_string());
     document.set_metadata(
         Metadata::new()
-            .title(format!("{} {number}", words.invoice))
+            .title(format!("{} {number}", titled(it, words)))
             .language(language.code().to_owned())
             .authors(seller.into_iter().collect())
             .creation_date(moment(made)),

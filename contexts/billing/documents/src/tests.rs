@@ -73,6 +73,23 @@ pub(crate) fn invoice(case: Case) -> Invoice {
     it
 }
 
+/// A credit note of one of them.
+pub(crate) fn credit_note(case: Case) -> Invoice {
+    let (mut it, at) = (invoice(case), "2027-05-01T08:00:00Z".parse().unwrap());
+    let reason = "sent in error".parse().unwrap();
+    let asked = it.take_back(Id::from_words(&["note"]), None, &reason, at).unwrap();
+    let asked = serde_json::from_value(asked[0].data.clone()).unwrap();
+    let (mut note, _) = it.credit_note(&asked).unwrap();
+    note.number("CN-000007", at).unwrap();
+    note
+}
+
+/// All that there is, by a name.
+pub(crate) fn all() -> Vec<(String, Invoice)> {
+    let notes = cases().into_iter().map(|(name, case)| (format!("credit_note_{name}"), credit_note(case)));
+    cases().into_iter().map(|(name, case)| (name.to_owned(), invoice(case))).chain(notes).collect()
+}
+
 pub(crate) fn cases() -> Vec<(&'static str, Case)> {
     let to = |country, tax_id| Case { buyer: Some((country, tax_id)), ..Case::default() };
     vec![
@@ -103,9 +120,9 @@ fn what_others_wrote_is_text() {
 
 #[test]
 fn each_is_made_in_each_language() {
-    for (name, case) in cases() {
+    for (name, it) in all() {
         for language in [Language::English, Language::German, Language::French] {
-            let made = pdf(&invoice(case), language).unwrap();
+            let made = pdf(&it, language).unwrap();
             assert!(made.starts_with(b"%PDF-1.7"), "{name}");
             assert!(made.len() < 120_000, "{name} has {} bytes", made.len());
         }
@@ -117,16 +134,16 @@ fn each_is_made_in_each_language() {
 fn a_validator_that_others_wrote_accepts_each() {
     let Some(client) = store::contract::server("FREEHOLD_TEST_UBL_VALIDATOR") else { return };
     let folder = tempfile::tempdir().unwrap();
-    let write = |(name, case): (&str, Case)| {
+    let write = |(name, it): (String, Invoice)| {
         let file = folder.path().join(format!("{name}.xml"));
-        std::fs::write(&file, ubl(&invoice(case)).unwrap()).unwrap();
+        std::fs::write(&file, ubl(&it).unwrap()).unwrap();
         file
     };
     let check = |files: &[std::path::PathBuf]| {
         let places = format!("{client}/classes:{client}/lib/*");
         std::process::Command::new("java").args(["-cp", &places, "Check"]).args(files).output().unwrap()
     };
-    let files: Vec<_> = cases().into_iter().map(write).collect();
+    let files: Vec<_> = all().into_iter().map(write).collect();
     let told = check(&files);
     let said = String::from_utf8_lossy(&told.stdout);
     assert!(told.status.success() && said.ends_with("all hold\n"), "{said}");

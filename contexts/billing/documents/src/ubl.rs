@@ -3,6 +3,7 @@
 use askama::Template;
 use billing_books::{
     Invoice, Seller,
+    invoice::Original,
     seller::BankAccount,
     tax::{Buyer, TaxId, Treatment},
 };
@@ -59,6 +60,12 @@ struct Row {
 #[derive(Template)]
 #[template(path = "invoice.xml")]
 struct Document<'a> {
+    /// `Invoice` or `CreditNote`, which have the same parts under other names.
+    kind: &'static str,
+    quantity: &'static str,
+    /// What a credit note takes back, and of which day that is.
+    original: Option<&'a Original>,
+    originally: String,
     number: &'a str,
     date: String,
     due: String,
@@ -85,15 +92,21 @@ fn date(it: Timestamp) -> String {
     it.strftime("%Y-%m-%d").to_string()
 }
 
-fn rows(it: &Invoice) -> Vec<Row> {
+/// An amount as the document has it: a credit note tells what is taken back as more than nothing.
+fn shown(it: &Invoice, amount: Money) -> Result<Money, Missing> {
+    if it.original().is_none() { Ok(amount) } else { amount.negated().map_err(|_| Missing::Drawn) }
+}
+
+fn rows(it: &Invoice) -> Result<Vec<Row>, Missing> {
     let row = |(place, line): (usize, &contracts::billing::Line)| {
-        let back = line.amount.is_negative();
-        let unit = if back { line.amount.negated().unwrap_or(line.amount) } else { line.amount };
+        let amount = shown(it, line.amount)?;
+        let back = amount.is_negative();
+        let unit = if back { amount.negated().map_err(|_| Missing::Drawn)? } else { amount };
         let used = line.quantity.as_ref().map(|quantity| format!("Quantity {quantity}"));
         let about: Vec<String> = used.into_iter().chain(line.explanation.iter().cloned()).collect();
         // The last day is the one before the instant at which the next period begins.
         let until = line.until.checked_sub(jiff::SignedDuration::from_secs(1)).unwrap_or(line.until).max(line.from);
-        Row {
+        Ok(Row {
             id: place + 1,
             name: line.text.clone(),
             about: about.join("; "),
@@ -101,8 +114,8 @@ fn rows(it: &Invoice) -> Vec<Row> {
             until: date(until),
             quantity: if back { "-1" } else { "1" },
             price: unit.amount(),
-            amount: line.amount.amount(),
-        }
+            amount: amount.amount(),
+        })
     };
     it.lines().iter().enumerate().map(row).collect()
 }
@@ -119,9 +132,17 @@ pub fn ubl(it: &Invoice) -> Result<String, Missing> {
     let registration = seller.registration.as_ref().map(ToString::to_string);
     let seller_id = registration.or_else(|| seller_tax.map(str::to_owned)).ok_or(Missing::SellerTaxId)?;
     let credits = it.credits().unwrap_or(Money::zero(it.total().currency()));
-    let open = it.total().minus(credits).map_err(|_| Missing::Drawn)?;
+    let open = shown(it, it.total().minus(credits).map_err(|_| Missing::Drawn)?)?;
+    let (kind, quantity) = match it.original() {
+        None => ("Invoice", "InvoicedQuantity"),
+        Some(_) => ("CreditNote", "CreditedQuantity"),
+    };
     let issued = it.date().ok_or(Missing::Number)?;
     let document = Document {
+        kind,
+        quantity,
+        original: it.original(),
+        originally: it.original().map(|of| date(of.date)).unwrap_or_default(),
         number,
         date: date(issued),
         due: date(it.due().unwrap_or(issued)),
@@ -131,15 +152,15 @@ pub fn ubl(it: &Invoice) -> Result<String, Missing> {
         buyer,
         seller_tax_id: seller_tax.filter(|_| subject),
         buyer_tax_id: buyer_tax.filter(|_| subject),
-        bank: seller.bank_account.as_ref(),
+        bank: seller.bank_account.as_ref().filter(|_| it.original().is_none()),
         category,
-        base: it.net().amount(),
-        tax: it.tax().amount.amount(),
-        net: it.net().amount(),
-        total: it.total().amount(),
+        base: shown(it, it.net())?.amount(),
+        tax: shown(it, it.tax().amount)?.amount(),
+        net: shown(it, it.net())?.amount(),
+        total: shown(it, it.total())?.amount(),
         credits: credits.amount(),
         open: open.amount(),
-        rows: rows(it),
+        rows: rows(it)?,
     };
     document.render().map_err(|_| Missing::Drawn)
 }

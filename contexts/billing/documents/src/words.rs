@@ -18,6 +18,9 @@ pub enum Language {
 /// The words.
 pub(crate) struct Words {
     pub(crate) invoice: &'static str,
+    pub(crate) credit_note: &'static str,
+    /// Before the number of the invoice that is taken back.
+    pub(crate) takes_back: &'static str,
     pub(crate) date: &'static str,
     pub(crate) due: &'static str,
     pub(crate) to: &'static str,
@@ -42,6 +45,8 @@ pub(crate) struct Words {
 
 const ENGLISH: Words = Words {
     invoice: "Invoice",
+    credit_note: "Credit note",
+    takes_back: "For invoice",
     date: "Date",
     due: "To be paid by",
     to: "To",
@@ -65,6 +70,8 @@ const ENGLISH: Words = Words {
 };
 const GERMAN: Words = Words {
     invoice: "Rechnung",
+    credit_note: "Gutschrift",
+    takes_back: "Zu Rechnung",
     date: "Datum",
     due: "Zahlbar bis",
     to: "An",
@@ -88,6 +95,8 @@ const GERMAN: Words = Words {
 };
 const FRENCH: Words = Words {
     invoice: "Facture",
+    credit_note: "Avoir",
+    takes_back: "Sur facture",
     date: "Date",
     due: "À payer avant le",
     to: "À",

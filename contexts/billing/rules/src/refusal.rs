@@ -74,6 +74,9 @@ pub enum Refusal {
     /// A grant of credits that means nothing, or too many of them.
     #[error("credits are more than nothing, end in the future, and there are at most 200 grants")]
     Credits,
+    /// More is to be taken back than an invoice has.
+    #[error("a credit note takes back more than nothing, and at most what the invoice has left")]
+    CreditNote,
     /// More is to go back than the tenant has.
     #[error("the tenant has not as much of credits")]
     TooFewCredits,
@@ -147,6 +150,8 @@ impl From<Refusal> for Problem {
             Refusal::Credits => {
                 Self::new(Refused, "billing.credits", detail).hint("give an amount above nothing and an end to come")
             }
+            Refusal::CreditNote => Self::new(Refused, "billing.credit_note", detail)
+                .hint("read the invoice: `credited` says what was taken back before"),
             Refusal::TooFewCredits => Self::new(Refused, "billing.too_few_credits", detail)
                 .hint("money goes back out of credits: issue a credit note first"),
             Refusal::Refund => Self::new(Refused, "billing.refund", detail)

@@ -373,3 +373,48 @@ async fn the_figures_are_those_of_the_ledgers() {
     assert!(!late["items"].as_array().unwrap().is_empty(), "{late}");
     assert!(process.told().await.contains("billing.RecurringRevenueChanged.v1"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credit_note_lowers_what_is_open_and_the_rest_goes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let ground = Ground::new(folder.path(), Model::default());
+    let process = ground.process(u64::MAX, false);
+    published(&process).await;
+    saves(&process, GOOD).await;
+    owner(&process, "billing.subscribe", json!({ "plan": "solo", "currency": "EUR" })).await;
+    some_life(&ground, &process).await;
+    let operator = async |name, input| process.ask(Scope::Platform, DefaultRole::Operator, name, input).await;
+    let invoice = owner(&process, "billing.invoices.list", json!({})).await["items"][0]["id"].clone();
+    let credit = |note: &str, net: Value| json!({ "tenant": id(), "invoice": invoice, "note": note, "net": net, "reason": "a test" });
+    let euro = |amount: &str| json!({ "amount": amount, "currency": "EUR" });
+    let too_much = operator("billing.invoices.credit", credit("first", euro("10.01"))).await.unwrap_err();
+    assert_eq!(too_much.code(), "billing.credit_note");
+    for _ in 0..2 {
+        operator("billing.invoices.credit", credit("first", euro("4.00"))).await.unwrap();
+        some_life(&ground, &process).await;
+    }
+    let listed = owner(&process, "billing.invoices.list", json!({})).await;
+    let note = &listed["items"][0];
+    assert_eq!(
+        (&note["number"], &note["total"], &note["credit_note_of"]["invoice"]),
+        (&json!("CN-000001"), &euro("-4.00"), &invoice)
+    );
+    let books = async |account: &'static str| balance(&process, account).await;
+    assert_eq!((books("revenue").await, books("receivable").await), ("-6.00".to_owned(), "0.00".to_owned()));
+    assert_eq!((books("customer_credits").await, books("cash").await), ("-4.00".to_owned(), "10.00".to_owned()));
+    let attempt = owner(&process, "billing.payments.list", json!({})).await["items"][0]["id"].clone();
+    let back = json!({ "tenant": id(), "attempt": attempt, "refund": "sorry", "amount": euro("4.00") });
+    operator("billing.payments.refund", back).await.unwrap();
+    some_life(&ground, &process).await;
+    assert_eq!((books("customer_credits").await, books("cash").await), ("0.00".to_owned(), "6.00".to_owned()));
+    assert_eq!(ground.gateway.balance(id()), 6_00);
+    operator("billing.invoices.credit", credit("rest", Value::Null)).await.unwrap();
+    some_life(&ground, &process).await;
+    assert_eq!((books("revenue").await, books("customer_credits").await), ("0.00".to_owned(), "-6.00".to_owned()));
+    let told = process.told().await;
+    for name in ["billing.CreditNoteRequested.v1", "billing.CreditNoteIssued.v1", "billing.InvoiceCredited.v1"] {
+        assert!(told.contains(name), "{name}: {told:?}");
+    }
+    let figures = operator("billing.figures.read", json!({})).await.unwrap();
+    assert_eq!((&figures[0]["sold"], &figures[0]["outstanding"]), (&euro("0.00"), &euro("0.00")), "{figures}");
+}

@@ -13,9 +13,11 @@ public final class Check {
     public static void main(String[] files) {
         var registry = new ValidationExecutorSetRegistry<IValidationSourceXML>();
         EN16931Validation.initEN16931(registry);
-        var rules = registry.getOfID(EN16931Validation.VID_UBL_INVOICE_1314_2);
+        var ofInvoices = registry.getOfID(EN16931Validation.VID_UBL_INVOICE_1314_2);
+        var ofCreditNotes = registry.getOfID(EN16931Validation.VID_UBL_CREDIT_NOTE_1314_2);
         boolean good = true;
         for (String file : files) {
+            var rules = new File(file).getName().startsWith("credit_note") ? ofCreditNotes : ofInvoices;
             var source = ValidationSourceXML.create(new FileSystemResource(new File(file)));
             var results = ValidationExecutionManager.executeValidation(
                 IValidityDeterminator.createDefault(), rules, source, Locale.ENGLISH);
