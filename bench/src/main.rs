@@ -3,6 +3,7 @@
 //! else where the machine is shared; wall-clock figures are for orientation.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks through its output")]
 
+mod billing;
 mod growth;
 mod limits;
 mod load;
@@ -70,6 +71,8 @@ enum Part {
     Proxies,
     /// From an event to the endpoint that follows it
     Webhook,
+    /// Use and invoices
+    Billing,
     /// Many tenants
     Growth,
 }
@@ -105,6 +108,9 @@ async fn run(arguments: &Arguments) -> Result<()> {
     }
     if wanted(Part::Webhook) {
         onward::delivered(&binary, &mut report).await;
+    }
+    if wanted(Part::Billing) {
+        billing::run(&binary, seconds, &mut report).await?;
     }
     if wanted(Part::Growth) {
         let steps: &[u64] = if arguments.large { &[10, 1_000, 10_000] } else { &[10, 1_000] };

@@ -29,7 +29,7 @@ struct Entry {
 
 #[derive(Template)]
 #[template(path = "audit.html")]
-struct Log {
+struct AuditLog {
     frame: Frame,
     /// Whose log; nothing for the tenant's own.
     log: String,
@@ -44,7 +44,7 @@ struct Log {
 
 #[derive(Template)]
 #[template(path = "proof.html")]
-struct Proof {
+struct Proved {
     frame: Frame,
     it: Entry,
     data: String,
@@ -123,7 +123,7 @@ impl Console {
             Some(log) => format!("{}/{log}", place.here),
             None => place.here.to_owned(),
         };
-        let page = Log {
+        let page = AuditLog {
             frame: self.framed(place, sent, refused.as_ref(), cx).await?,
             log: place.log.clone().unwrap_or_default(),
             fields: FIELDS.iter().map(|(name, label)| (*name, *label, get(sent, name).to_owned())).collect(),
@@ -159,7 +159,7 @@ impl Console {
     async fn proof_page(&self, place: &Place, told: &Value, cx: &Cx) -> Answer {
         let of = told.get("entry").cloned().unwrap_or_default();
         let back = place.log.as_ref().map_or_else(|| place.here.to_owned(), |log| format!("{}?log={log}", place.here));
-        let page = Proof {
+        let page = Proved {
             frame: self.framed(place, &Sent::new(), None, cx).await?,
             it: entry(&of, &place.zone),
             data: of.get("data").map(|data| format!("{data:#}")).unwrap_or_default(),

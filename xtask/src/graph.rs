@@ -7,7 +7,7 @@ use crate::{Verdict, places};
 
 /// The crates of `crates/`, lowest first: each may use those of a lower row only.
 const ROWS: &[&[&str]] = &[
-    &["kernel", "cache", "rate"],
+    &["kernel", "cache", "rate", "tlog"],
     &["money", "keys", "facts", "telemetry"],
     &["contracts"],
     &["store", "look"],
@@ -16,7 +16,7 @@ const ROWS: &[&[&str]] = &[
 ];
 
 const FOR_CONTEXTS: &[&str] =
-    &["kernel", "cache", "rate", "money", "contracts", "store", "events", "facts", "keys", "look"];
+    &["kernel", "cache", "rate", "tlog", "money", "contracts", "store", "events", "facts", "keys", "look"];
 const FOR_ENGINES: &[&str] = &["kernel", "cache", "store", "events", "facts", "keys"];
 const FOR_CONSOLE: &[&str] = &["kernel", "contracts", "look", "web", "mesh", "telemetry"];
 

@@ -33,7 +33,7 @@ use crate::{
         ReadSubscription, ResumeSubscription, Subscribe,
     },
     tax::{ExemptTenant, ReadProfile, ReadSeller, ReadTaxRates, SetSeller, SetTaxRates, Taxes, UpdateProfile},
-    usage::{CorrectUsage, ReadUsage, ReportUsage},
+    usage::{CorrectUsage, ReadEvidence, ReadUsage, ReportUsage},
 };
 
 /// Hands what happened to a method.
@@ -105,6 +105,7 @@ fn of_a_tenant(context: Context, it: &Arc<Billing>) -> Context {
         .route::<UpdateProfile, _>(Method::PUT, "/v1/billing-profile", it)
         .route::<ReportUsage, _>(Method::POST, "/v1/usage", it)
         .route::<ReadUsage, _>(Method::GET, "/v1/usage", it)
+        .route::<ReadEvidence, _>(Method::GET, "/v1/usage/evidence", it)
         .route::<ListInvoices, _>(Method::GET, "/v1/invoices", it)
         .route::<ReadInvoice, _>(Method::GET, "/v1/invoices/{invoice}", it)
         .route::<ReadCredits, _>(Method::GET, "/v1/credits", it)

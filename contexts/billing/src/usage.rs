@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use billing_rules::{
     Counted, Quantity, SlotId, Subscription, UsageSlot,
-    meter::{Aggregation, Use},
+    meter::{Aggregation, Tally, Use},
     period::Period,
 };
 use kernel::{
@@ -144,7 +144,9 @@ impl Billing {
             let page = Page { after, limit: 50, newest_first: false };
             let listed = self.store.at(cx).list::<UsageSlot>("period", &of_period, &page).await?;
             for slot in &listed.items {
-                counted.entry(slot.meter().clone()).or_default().merge(slot.tally())?;
+                let tally = counted.entry(slot.meter().clone()).or_default();
+                tally.merge(slot.tally())?;
+                tally.prove(slot.hour(), slot.root());
             }
             after = listed.next;
             if after.is_none() {
@@ -254,5 +256,64 @@ impl Handle<CorrectUsage> for Billing {
         let slot = SlotId::of(&period, of_period(&subscription, &period), it.meter, it.at)?;
         let rule = |slot: &mut UsageSlot| Ok(slot.correct(it.correction.as_str(), it.at, it.by, &it.reason)?);
         self.store.at(&inside).upsert(&slot, || UsageSlot::new(slot.clone(), &period), rule).await.map(drop)
+    }
+}
+
+/// The trees of use that a meter has in a period: what its line of the invoice is proved by. The root of each stands in the
+/// audit log, in the event `UsageRecorded` of the report that made it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReadEvidence {
+    /// Of which meter.
+    meter: Key,
+    /// The number of the period; that of the present one where nothing is said.
+    period: Option<u32>,
+}
+
+/// The tree of an hour.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct HourView {
+    /// Its number in the period.
+    hour: u32,
+    #[schemars(with = "String")]
+    from: Timestamp,
+    /// How many leaves: events, and corrections.
+    size: u64,
+    /// In hexadecimal.
+    root: String,
+}
+
+/// What a line of an invoice is proved by.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct EvidenceView {
+    /// The root over all hours, as the line has it; none where nothing was used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evidence: Option<String>,
+    /// The hours, in order.
+    hours: Vec<HourView>,
+}
+
+use_case!(ReadEvidence => EvidenceView, "billing.usage.evidence", Tenant, may::USAGE_READ, Tell);
+
+impl Handle<ReadEvidence> for Billing {
+    async fn handle(&self, it: ReadEvidence, cx: Granted<ReadEvidence>) -> Result<EvidenceView, Problem> {
+        let subscription = self.current(&cx).await?;
+        let number = it.period.unwrap_or(subscription.period().number);
+        let of_period = format!("{}/{number}", subscription.subscription());
+        let (mut tally, mut hours, mut after) = (Tally::default(), Vec::new(), None);
+        loop {
+            let page = Page { after, limit: 50, newest_first: false };
+            let listed = self.store.at(&cx).list::<UsageSlot>("period", &of_period, &page).await?;
+            for slot in listed.items.iter().filter(|slot| *slot.meter() == it.meter) {
+                tally.prove(slot.hour(), slot.root());
+                let root = data_encoding::HEXLOWER.encode(&slot.root());
+                hours.push(HourView { hour: slot.hour(), from: slot.start(), size: slot.leaves(), root });
+            }
+            after = listed.next;
+            if after.is_none() {
+                hours.sort_by_key(|it| it.hour);
+                return Ok(EvidenceView { evidence: tally.evidence(), hours });
+            }
+        }
     }
 }

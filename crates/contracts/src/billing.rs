@@ -50,12 +50,10 @@ pub enum LineKind {
     LateUsage,
     /// What is missing to the least that is charged for use.
     Minimum,
-    /// What a coupon takes off.
+    /// What a coupon takes off, or a credit note takes back.
     Discount,
     /// What is carried from the invoice before, or to the next.
     Carried,
-    /// What a credit note takes back.
-    Credit,
 }
 
 /// One line of an invoice.
@@ -82,6 +80,9 @@ pub struct Line {
     /// How the amount comes about, step by step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub explanation: Vec<String>,
+    /// Of use: the root over the trees of all hours that it was counted from, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
 }
 
 /// What is to be charged for: an invoice is made of it.
@@ -289,6 +290,12 @@ pub struct UsageRecorded {
     pub events: u32,
     /// The sum of their values.
     pub quantity: String,
+    /// How many leaves the tree of that hour has now: its events in the order in which they came, and corrections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// The root of that tree (RFC 9162), in hexadecimal: the audit log, which has this event, so proves each of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
 }
 
 impl Event for UsageRecorded {

@@ -284,13 +284,12 @@ impl Gateway for Mollie {
     async fn refund(&self, it: &Return) -> Result<Returned, Failure> {
         let (id, path) = (it.refund.to_string(), ["payments", it.reference.as_str(), "refunds"]);
         let known = self.send(Verb::GET, &path, &[("limit", PAGE)], None, None).await?;
-        let refund = match listed(&known, "refunds").find(|it| told(it, "refund") == Some(&id)) {
-            Some(known) => known,
-            None => {
-                let asked =
-                    json!({ "amount": written(it.amount), "description": "Refund", "metadata": { "refund": id } });
-                self.send(Verb::POST, &path, &[], Some(asked), Some(&format!("refund/{id}"))).await?
-            }
+        let known = listed(&known, "refunds").find(|it| told(it, "refund") == Some(&id));
+        let refund = if let Some(known) = known {
+            known
+        } else {
+            let asked = json!({ "amount": written(it.amount), "description": "Refund", "metadata": { "refund": id } });
+            self.send(Verb::POST, &path, &[], Some(asked), Some(&format!("refund/{id}"))).await?
         };
         match refund.get("status").and_then(Value::as_str) {
             Some("refunded" | "processing") => Ok(Returned::Done),

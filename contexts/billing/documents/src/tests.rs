@@ -31,6 +31,7 @@ fn line(text: &str, minor: i64) -> Line {
         quantity: Some("250000".to_owned()),
         amount: Money::new(minor, "EUR".parse().unwrap()),
         explanation: vec!["100000 at 0 = 0".to_owned(), "150000 at 0.0004 = 60".to_owned()],
+        evidence: None,
     }
 }
 

@@ -58,6 +58,7 @@ pub type Faults = Box<dyn Fn() -> Fault + Send + Sync>;
 
 /// See the module.
 pub struct Model {
+    name: &'static str,
     state: Mutex<State>,
     faults: Faults,
 }
@@ -75,7 +76,12 @@ fn missing() -> Failure {
 impl Model {
     /// A gateway with faults.
     pub fn with(faults: Faults) -> Self {
-        Self { state: Mutex::default(), faults }
+        Self { name: "model", state: Mutex::default(), faults }
+    }
+
+    /// The same under another name.
+    pub fn named(self, name: &'static str) -> Self {
+        Self { name, ..self }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -131,7 +137,7 @@ impl Model {
 #[async_trait]
 impl Gateway for Model {
     fn name(&self) -> &'static str {
-        "model"
+        self.name
     }
 
     async fn customer(&self, tenant: TenantId) -> Result<String, Failure> {

@@ -91,6 +91,7 @@ impl Stand {
             quantity: Some(it.many.to_string()),
             amount: it.amount,
             explanation: it.steps,
+            evidence: None,
         };
         Ok(self.recurring(currency)?.into_iter().filter(|it| it.many > 0).map(line).collect())
     }
@@ -122,6 +123,7 @@ pub fn changes(stands: &[Stand], period: &Period, zone: &str, currency: Currency
                 quantity: Some(it.many.to_string()),
                 amount: if back { share.negated()? } else { share },
                 explanation: vec![format!("{} of {} for the period", part.words(), it.amount)],
+                evidence: None,
             });
         }
     }
@@ -169,6 +171,7 @@ pub fn usage(
                 quantity: Some(value.to_string()),
                 amount,
                 explanation: steps,
+                evidence: evidence(item, counted),
             });
         }
         settled.push(Settled { item: item.clone(), plan: stand.terms.name.to_string(), value, amount });
@@ -182,6 +185,14 @@ fn value(item: &Item, counted: &Counted) -> Result<Quantity, Refusal> {
             counted.get(meter).map_or(Ok(Quantity::ZERO), |tally| tally.value(*aggregation))
         }
         Charge::Flat {} | Charge::Quantity { .. } => Ok(Quantity::ZERO),
+    }
+}
+
+/// What the use of an item is proved by.
+fn evidence(item: &Item, counted: &Counted) -> Option<String> {
+    match &item.charge {
+        Charge::Usage { meter, .. } => counted.get(meter)?.evidence(),
+        Charge::Flat {} | Charge::Quantity { .. } => None,
     }
 }
 
@@ -204,6 +215,7 @@ pub fn late(settled: &[Settled], period: &Period, counted: &Counted) -> Result<V
             quantity: Some(value.minus(it.value)?.to_string()),
             amount: amount.minus(it.amount)?,
             explanation: steps,
+            evidence: evidence(&it.item, counted),
         });
     }
     Ok(lines)
@@ -223,6 +235,7 @@ pub fn least(stand: &Stand, period: &Period, used: &[Line], currency: Currency) 
         quantity: None,
         amount: missing,
         explanation: vec![format!("{least} at least, and {sum} was used")],
+        evidence: None,
     }))
 }
 
@@ -243,6 +256,7 @@ pub fn total(
         quantity: None,
         amount,
         explanation: Vec::new(),
+        evidence: None,
     };
     let mut sum = Money::sum(currency, lines.iter().map(|line| line.amount))?;
     for discount in discounts.iter_mut() {

@@ -1,10 +1,12 @@
 //! Meters: what becomes of many reports of use. The order in which they come changes nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use data_encoding::HEXLOWER;
 use kernel::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tlog::{Edge, Hash};
 
 use crate::{Refusal, decimal::Quantity};
 
@@ -40,6 +42,14 @@ pub struct Use {
     pub subject: Option<String>,
 }
 
+impl Use {
+    /// What stands in the tree of its hour: the JSON array of id, instant, value and subject.
+    pub fn leaf(&self) -> Hash {
+        let Self { id, at, value, subject } = self;
+        tlog::leaf(serde_json::json!([id, at, value, subject]).to_string().as_bytes())
+    }
+}
+
 /// What is known of the use of a meter in some time. Of several times, the merger.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
@@ -52,6 +62,9 @@ pub struct Tally {
     last: Option<(Timestamp, String, Quantity)>,
     #[serde(default)]
     subjects: BTreeSet<String>,
+    /// Hour to the root of its tree, where several hours were merged.
+    #[serde(skip)]
+    hours: BTreeMap<u32, Hash>,
 }
 
 impl Tally {
@@ -89,6 +102,21 @@ impl Tally {
         self.last = self.last.take().max(other.last.clone());
         self.know(other.subjects.iter().cloned());
         Ok(())
+    }
+
+    /// It was counted from this hour too, whose tree has this root.
+    pub fn prove(&mut self, hour: u32, root: Hash) {
+        self.hours.insert(hour, root);
+    }
+
+    /// The root over the trees of all hours that it was counted from: a tree (RFC 9162) of which each leaf is the number of
+    /// the hour and the root of its tree in hexadecimal, with a space in between. In hexadecimal.
+    pub fn evidence(&self) -> Option<String> {
+        let mut tree = Edge::of(0, Vec::new())?;
+        for (hour, root) in &self.hours {
+            tree.append(tlog::leaf(format!("{hour} {}", HEXLOWER.encode(root)).as_bytes()));
+        }
+        (!self.hours.is_empty()).then(|| HEXLOWER.encode(&tree.root()))
     }
 
     fn know(&mut self, subjects: impl IntoIterator<Item = String>) {

@@ -3,11 +3,13 @@
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use contracts::billing::{UsageCorrected, UsageRecorded};
+use data_encoding::HEXLOWER;
 use kernel::{
     Aggregate, AnyEvent, ScopeKind, Term, Timestamp,
     text::{Key, Note},
 };
 use serde::{Deserialize, Serialize};
+use tlog::{Edge, Hash};
 
 use crate::{
     Refusal,
@@ -71,6 +73,11 @@ pub struct UsageSlot {
     start: Timestamp,
     known: BTreeSet<String>,
     tally: Tally,
+    /// The tree of what was counted, in the order in which it came: how many leaves, and the roots at its edge (RFC 9162).
+    #[serde(default)]
+    leaves: u64,
+    #[serde(default)]
+    edge: Vec<Hash>,
 }
 
 impl UsageSlot {
@@ -78,15 +85,30 @@ impl UsageSlot {
     pub fn new(id: SlotId, period: &Period) -> Self {
         let start = period.start + std::time::Duration::from_secs(u64::from(id.hour) * 3_600);
         let (known, tally) = (BTreeSet::new(), Tally::default());
-        Self { period: id.period, meter: id.meter, hour: id.hour, start, known, tally }
+        let (leaves, edge) = (0, Vec::new());
+        Self { period: id.period, meter: id.meter, hour: id.hour, start, known, tally, leaves, edge }
+    }
+
+    fn grow(&mut self, grown: impl IntoIterator<Item = Hash>) {
+        let Some(mut tree) = Edge::of(self.leaves, std::mem::take(&mut self.edge)) else { return };
+        for leaf in grown {
+            tree.append(leaf);
+        }
+        (self.leaves, self.edge) = (tree.size(), tree.roots().to_vec());
+    }
+
+    /// The root of the tree of what was counted.
+    pub fn root(&self) -> Hash {
+        if self.edge.is_empty() { tlog::empty() } else { tlog::fold(&self.edge) }
     }
 
     /// Takes reports; those that are known change nothing.
     pub fn record(&mut self, reports: &[Use]) -> Result<Vec<AnyEvent>, Refusal> {
-        let (mut events, mut sum) = (0_u32, Quantity::ZERO);
+        let (mut events, mut sum, mut grown) = (0_u32, Quantity::ZERO, Vec::new());
         for it in reports {
             if self.known.insert(it.id.clone()) {
                 sum = sum.plus(it.value)?;
+                grown.push(it.leaf());
                 self.tally.add(it.clone())?;
                 events += 1;
             }
@@ -94,7 +116,10 @@ impl UsageSlot {
         if self.known.len() > MOST_REPORTS || self.tally.sum() > Quantity::whole(LARGEST)? {
             return Err(Refusal::TooManyReports);
         }
-        let told = UsageRecorded { meter: self.meter.to_string(), from: self.start, events, quantity: sum.to_string() };
+        self.grow(grown);
+        let (meter, quantity) = (self.meter.to_string(), sum.to_string());
+        let (size, root) = (Some(self.leaves), Some(HEXLOWER.encode(&self.root())));
+        let told = UsageRecorded { meter, from: self.start, events, quantity, size, root };
         Ok((events > 0).then(|| told.into()).into_iter().collect())
     }
 
@@ -104,8 +129,24 @@ impl UsageSlot {
             return Ok(Vec::new());
         }
         self.tally.correct(by)?;
+        self.grow([tlog::leaf(serde_json::json!([id, at, by, reason]).to_string().as_bytes())]);
         let (meter, quantity, reason) = (self.meter.to_string(), by.to_string(), reason.to_string());
         Ok(vec![UsageCorrected { meter, at, quantity, reason }.into()])
+    }
+
+    /// The number of its hour in the period.
+    pub const fn hour(&self) -> u32 {
+        self.hour
+    }
+
+    /// The beginning of its hour.
+    pub const fn start(&self) -> Timestamp {
+        self.start
+    }
+
+    /// How many leaves its tree has.
+    pub const fn leaves(&self) -> u64 {
+        self.leaves
     }
 
     /// Its meter.
@@ -148,11 +189,19 @@ mod tests {
         let used = |id: &str, value: &str| Use { id: id.to_owned(), at, value: value.parse().unwrap(), subject: None };
         assert_eq!(slot.record(&[used("a", "2"), used("a", "2"), used("b", "3")]).unwrap().len(), 1);
         assert!(slot.record(&[used("b", "9")]).unwrap().is_empty());
+        // Whoever has the events makes the same root of them.
+        let mut tree = Edge::of(0, Vec::new()).unwrap();
+        for it in [used("a", "2"), used("b", "3")] {
+            tree.append(it.leaf());
+        }
+        assert_eq!((slot.root(), slot.leaves()), (tree.root(), 2));
         let sum = |slot: &UsageSlot| slot.tally().value(crate::meter::Aggregation::Sum).unwrap().to_string();
         assert_eq!(sum(&slot), "5");
         let why = "counted twice".parse().unwrap();
         assert_eq!(slot.correct("c", at, "-1.5".parse().unwrap(), &why).unwrap().len(), 1);
         assert!(slot.correct("c", at, "-1.5".parse().unwrap(), &why).unwrap().is_empty());
         assert_eq!(sum(&slot), "3.5");
+        assert_eq!(slot.leaves(), 3, "a correction is a leaf too");
+        assert_ne!(slot.root(), tree.root());
     }
 }

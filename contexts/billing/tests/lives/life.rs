@@ -137,6 +137,8 @@ pub(crate) struct Ground {
     pub(crate) clock: Arc<ManualClock>,
     ambient: Ambient,
     pub(crate) gateway: Arc<Model>,
+    /// Another one, without faults.
+    pub(crate) spare: Arc<Model>,
     pub(crate) others: Arc<Others>,
 }
 
@@ -155,8 +157,8 @@ impl Ground {
         let ambient = Ambient::new(Arc::clone(&clock) as _, Arc::new(SystemEntropy::default()));
         let keyring = Keyring::open(&folder.join("keyring"), &*ambient.entropy).expect("a keyring");
         let keys = Keys::new(keyring, Arc::new(ModelKeys::default()), Arc::clone(&ambient.entropy));
-        let (gateway, others) = (Arc::new(gateway), Arc::default());
-        Self { shards: Arc::new(Shards::open(folder).unwrap()), keys, clock, ambient, gateway, others }
+        let (gateway, spare, others) = (Arc::new(gateway), Arc::new(Model::default().named("spare")), Arc::default());
+        Self { shards: Arc::new(Shards::open(folder).unwrap()), keys, clock, ambient, gateway, spare, others }
     }
 
     pub(crate) fn process(&self, dies_at: u64, tells: bool) -> Process<'_> {
@@ -165,7 +167,7 @@ impl Ground {
         let catalogue = Arc::new(Catalogue::new(freehold_billing::PERMISSIONS.iter().copied()));
         let services = Services::new(catalogue, self.ambient.clone());
         let taxes = Arc::new(freehold_billing::RateTable::new(store.clone()));
-        let gateways = freehold_billing::Gateways::new(vec![self.gateway.clone()], Vec::new());
+        let gateways = freehold_billing::Gateways::new(vec![self.gateway.clone(), self.spare.clone()], Vec::new());
         let means = freehold_billing::Means { gateways, origin: "https://example.com".to_owned() };
         let calls = Calls::new(Arc::clone(&self.others) as _);
         let context = freehold_billing::context(store.clone(), calls, services.clone(), taxes, means);

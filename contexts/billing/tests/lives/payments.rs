@@ -418,3 +418,31 @@ async fn a_credit_note_lowers_what_is_open_and_the_rest_goes_back() {
     let figures = operator("billing.figures.read", json!({})).await.unwrap();
     assert_eq!((&figures[0]["sold"], &figures[0]["outstanding"]), (&euro("0.00"), &euro("0.00")), "{figures}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_gateway_is_asked_only_where_the_first_did_nothing() {
+    for (fault, passed_on) in [(Fault::Unreachable, true), (Fault::After, false)] {
+        let folder = tempfile::tempdir().unwrap();
+        // The first two requests save the way to pay. With an answer that is lost after the effect, all but the first of those that follow are lost too.
+        let asked = AtomicUsize::new(0);
+        let faults = move || match asked.fetch_add(1, Ordering::SeqCst) {
+            0..=1 => Fault::None,
+            2 if fault == Fault::After => Fault::None,
+            _ => fault,
+        };
+        let ground = Ground::new(folder.path(), Model::with(Box::new(faults)));
+        let process = ground.process(u64::MAX, false);
+        published(&process).await;
+        owner(&process, "billing.methods.add", json!({ "gateway": "spare", "token": GOOD })).await;
+        saves(&process, GOOD).await;
+        owner(&process, "billing.subscribe", json!({ "plan": "solo", "currency": "EUR" })).await;
+        for _ in 0..4 {
+            some_life(&ground, &process).await;
+        }
+        let moved = (ground.gateway.balance(id()), ground.spare.balance(id()));
+        assert_eq!(moved, if passed_on { (0, 10_00) } else { (10_00, 0) }, "{fault:?}");
+        let state = owner(&process, "billing.invoices.list", json!({})).await["items"][0]["state"].clone();
+        // Money that moved, and of which the gateway never tells, is waited for.
+        assert_eq!(state, if passed_on { "paid" } else { "open" }, "{fault:?}");
+    }
+}

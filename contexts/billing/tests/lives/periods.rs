@@ -179,3 +179,41 @@ async fn who_sells_stands_on_the_invoice_as_it_was_then() {
     assert_eq!(listed["items"][0]["seller"]["name"], "First", "{listed}");
     assert!(process.told().await.contains("billing.SellerUpdated.v1"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_of_use_is_proved_by_what_was_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let ground = Ground::new(folder.path(), Model::default());
+    let process = ground.process(u64::MAX, false);
+    published(&process).await;
+    let owner = async |name: &str, input| process.ask(tenant(1), DefaultRole::Owner, name, input).await.unwrap();
+    owner("billing.subscribe", json!({ "plan": "solo", "currency": "EUR" })).await;
+    for (id, hours) in [("a", 0), ("b", 0), ("c", 30)] {
+        ground.clock.advance(Duration::from_hours(hours));
+        owner("billing.usage.report", json!({ "events": [{ "id": id, "meter": "calls", "value": "7" }] })).await;
+    }
+    let told = owner("billing.usage.evidence", json!({ "meter": "calls" })).await;
+    let sizes: Vec<u64> = told["hours"].as_array().unwrap().iter().map(|it| it["size"].as_u64().unwrap()).collect();
+    assert_eq!(sizes, [2, 1], "{told}");
+    ground.clock.advance(Duration::from_hours(28 * 24));
+    for _ in 0..4 {
+        process.live().await;
+    }
+    let listed = owner("billing.invoices.list", json!({})).await;
+    assert_eq!(listed["items"][0]["lines"][0]["evidence"], told["evidence"], "{listed}");
+    // Each root was told by an event, which the audit log has.
+    let read = ground.shards.log().read(0, 1_000).await.unwrap();
+    let envelopes = read.iter().map(|it| serde_json::from_slice::<Envelope>(&it.envelope).unwrap());
+    let recorded = envelopes.filter(|it| it.r#type == "billing.UsageRecorded.v1");
+    let roots: BTreeSet<String> = recorded.map(|it| it.data["root"].as_str().unwrap().to_owned()).collect();
+    assert!(
+        told["hours"].as_array().unwrap().iter().all(|it| roots.contains(it["root"].as_str().unwrap())),
+        "{roots:?}"
+    );
+    // And the line's root is made of them.
+    let mut tree = tlog::Edge::of(0, Vec::new()).unwrap();
+    for it in told["hours"].as_array().unwrap() {
+        tree.append(tlog::leaf(format!("{} {}", it["hour"], it["root"].as_str().unwrap()).as_bytes()));
+    }
+    assert_eq!(told["evidence"], data_encoding::HEXLOWER.encode(&tree.root()));
+}
