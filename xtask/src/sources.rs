@@ -68,6 +68,7 @@ fn source(file: &Path) -> Result<Source> {
 fn is_test(path: &str) -> bool {
     ["/tests/", "/benches/", "/examples/", "/contract/"].iter().any(|part| path.contains(part))
         || path.ends_with("/tests.rs")
+        || path.ends_with("_tests.rs")
 }
 
 /// All files of Rust below a folder, in any order.
@@ -174,6 +175,7 @@ mod tests {
     #[test]
     fn files_of_tests_are_known() {
         assert!(is_test("contexts/users/src/tests.rs") && is_test("freehold/tests/journey.rs"));
+        assert!(is_test("contexts/billing/books/src/invoice_tests.rs"));
         assert!(!is_test("contexts/users/src/profile.rs"));
     }
 }
