@@ -43,13 +43,14 @@ fn start(name: &str, variable: &'static str, address: impl Fn(u16) -> String) ->
     let port = ports()?;
     // Not below a home directory: PostgreSQL's own user must be able to enter it.
     let folder = PathBuf::from(format!("/tmp/freehold-test-{name}-{}", std::process::id()));
-    let script = places::root().join("xtask/servers").join(format!("{name}.sh"));
-    let mut command = Command::new(script);
-    command.arg(places::cache()?).arg(&folder).arg(port.to_string());
-    let output = command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot run {name}.sh"))?;
+    let scripts = places::root().join("xtask/servers");
+    let kind = if scripts.join(format!("{name}.py")).exists() { "python" } else { name };
+    let mut command = Command::new(scripts.join(format!("{kind}.sh")));
+    command.arg(places::cache()?).arg(&folder).arg(port.to_string()).arg(name);
+    let output = command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot run {kind}.sh"))?;
     let process = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     let server = Server { variable: (variable, address(port)), process, folder };
-    ensure!(output.status.success() && !server.process.is_empty(), "{name}.sh did not start a server");
+    ensure!(output.status.success() && !server.process.is_empty(), "{kind}.sh did not start {name}");
     Ok(server)
 }
 

@@ -1,7 +1,7 @@
 //! Credit notes: what takes back an invoice that is final, or a part of it. They are numbered as invoices are, in a series of
 //! their own.
 
-use billing_books::{Invoice, Wallet, wallet::Grant};
+use billing_books::Invoice;
 use contracts::billing::{CreditNoteIssued, CreditNoteRequested, CreditSource, InvoiceId};
 use kernel::{
     Cx, Granted, Handle, Id, Problem, TenantId,
@@ -61,19 +61,15 @@ impl Billing {
 
     /// Lowers what is to be paid; what is beyond that is the tenant's to use.
     pub(crate) async fn apply_credit_note(&self, event: CreditNoteIssued, cx: Cx) -> Result<(), Problem> {
-        let (store, now) = (self.store.at(&cx), cx.now());
         let mut beyond = Money::zero(event.total.currency());
         let lower = |invoice: &mut Invoice| {
             let (rest, told) = invoice.lower(event.credit_note, event.total)?;
             beyond = rest;
             Ok(told)
         };
-        store.change(&event.invoice, lower).await?;
+        self.store.at(&cx).change(&event.invoice, lower).await?;
         if beyond.minor() > 0 {
-            let (id, source) = (format!("credit_note/{}", event.credit_note), CreditSource::CreditNote);
-            let grant = Grant { id, amount: beyond, left: beyond, priority: 0, source, ends: None };
-            let rule = |wallet: &mut Wallet| Ok(wallet.grant(grant.clone(), now)?);
-            store.upsert(&Wallet::ID.to_owned(), Wallet::default, rule).await?;
+            self.credit(format!("credit_note/{}", event.credit_note), beyond, CreditSource::CreditNote, &cx).await?;
         }
         Ok(())
     }

@@ -70,8 +70,7 @@ impl Billing {
 
     /// Credits that do not end, once under an id.
     pub(crate) async fn credit(&self, id: String, amount: Money, source: CreditSource, cx: &Cx) -> Result<(), Problem> {
-        let grant = Grant { id, amount, left: amount, priority: 0, source, ends: None };
-        self.give(grant, cx).await.map(drop)
+        self.give(Grant::lasting(id, amount, source), cx).await.map(drop)
     }
 
     /// What had been paid beyond the end of a subscription pays for what comes.

@@ -13,7 +13,7 @@ use money::{Currency, Money};
 use permissions as may;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use store::Page;
+use store::{Loaded, Page};
 
 use crate::Billing;
 
@@ -145,18 +145,9 @@ fn add(all: &mut BTreeMap<Currency, Sums>, it: &Customer) -> Result<(), billing_
 
 impl Handle<ReadFigures> for Billing {
     async fn handle(&self, _: ReadFigures, cx: Granted<ReadFigures>) -> Result<Vec<Figures>, Problem> {
-        let (mut all, mut after) = (BTreeMap::new(), None);
-        loop {
-            let page = Page { after, limit: 200, newest_first: false };
-            let listed = self.store.at(&cx).list::<Customer>("all", "", &page).await?;
-            for it in &listed.items {
-                add(&mut all, it)?;
-            }
-            after = listed.next;
-            if after.is_none() {
-                return all.into_iter().map(|(currency, sums)| sums.shown(currency)).collect();
-            }
-        }
+        let mut all = BTreeMap::new();
+        self.store.at(&cx).each(("all", ""), 200, |it: Loaded<Customer>| Ok(add(&mut all, &it)?)).await?;
+        all.into_iter().map(|(currency, sums)| sums.shown(currency)).collect()
     }
 }
 

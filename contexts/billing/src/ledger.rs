@@ -1,6 +1,6 @@
 //! The ledger follows what happened, and tells it.
 
-use billing_books::ledger::{Account, Leg, Transaction, balances};
+use billing_books::ledger::{Account, Balances, Leg, Transaction, add};
 use contracts::billing::{
     CreditSource, CreditsExpired, CreditsGranted, InvoiceGenerated, InvoiceVoided, InvoiceWrittenOff, PaymentProcessed,
 };
@@ -9,7 +9,7 @@ use kernel::{Aggregate, Cx, Granted, Handle, List, Problem, Timestamp, use_case}
 use money::Money;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use store::Page;
+use store::{Loaded, Page};
 
 use crate::Billing;
 use permissions as may;
@@ -139,21 +139,9 @@ use_case!(ReadBalances => Vec<BalanceView>, "billing.ledger.balances", Tenant, m
 
 impl Handle<ReadBalances> for Billing {
     async fn handle(&self, _: ReadBalances, cx: Granted<ReadBalances>) -> Result<Vec<BalanceView>, Problem> {
-        let (store, mut legs, mut after) = (self.store.at(&cx), Vec::new(), None);
-        loop {
-            let page = Page { after, limit: 200, newest_first: false };
-            let listed = store.list::<Transaction>("all", "", &page).await?;
-            legs.extend(listed.items.iter().flat_map(|it| it.legs().to_vec()));
-            // What was summed is not kept: as many numbers stay as there are accounts.
-            let sums = balances(&legs)?;
-            legs = sums.into_iter().map(|((account, _), amount)| Leg { account, amount }).collect();
-            after = listed.next;
-            if after.is_none() {
-                return Ok(legs
-                    .into_iter()
-                    .map(|it| BalanceView { account: it.account, balance: it.amount })
-                    .collect());
-            }
-        }
+        let mut sums = Balances::new();
+        let all = self.store.at(&cx);
+        all.each(("all", ""), 200, |it: Loaded<Transaction>| Ok(add(&mut sums, it.legs())?)).await?;
+        Ok(sums.into_iter().map(|((account, _), balance)| BalanceView { account, balance }).collect())
     }
 }

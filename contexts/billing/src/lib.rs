@@ -33,7 +33,7 @@ use events::Services;
 use kernel::{Calls, Claim, Cx, Granted, Problem, TenantId, UseCase};
 use store::{Loaded, Store};
 
-pub use billing_adapters::{Mollie, MollieSettings, Stripe, StripeSettings};
+pub use billing_adapters::{Account, Mollie, Stripe};
 pub use billing_gateways as gateways;
 pub use payments::{Gateways, Routing};
 pub use table::{Means, context};

@@ -15,13 +15,15 @@ use kernel::{
 use money::Money;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use store::Page;
+use store::Loaded;
 
 use crate::Billing;
 use permissions as may;
 
 /// The most events of one report.
 const MOST: usize = 1_000;
+/// How many slots are read at once. One can be large: a period is to take little memory.
+const SLOTS: usize = 50;
 
 /// Reports use. The same event again counts once, as long as it is taken at all: in its period, or in the one after it.
 /// What is reported of a period that was charged is settled on the next invoice.
@@ -136,23 +138,16 @@ impl Handle<ReportUsage> for Billing {
 impl Billing {
     /// What was counted in a period.
     pub(crate) async fn counted(&self, it: &Subscription, period: Option<Period>, cx: &Cx) -> Result<Counted, Problem> {
-        let (mut counted, mut after) = (Counted::new(), None);
+        let mut counted = Counted::new();
         let Some(period) = period else { return Ok(counted) };
-        let of_period = of_period(it, &period);
-        loop {
-            // A slot can be large: few at a time, so that a period takes little memory.
-            let page = Page { after, limit: 50, newest_first: false };
-            let listed = self.store.at(cx).list::<UsageSlot>("period", &of_period, &page).await?;
-            for slot in &listed.items {
-                let tally = counted.entry(slot.meter().clone()).or_default();
-                tally.merge(slot.tally())?;
-                tally.prove(slot.hour(), slot.root());
-            }
-            after = listed.next;
-            if after.is_none() {
-                return Ok(counted);
-            }
-        }
+        let count = |slot: Loaded<UsageSlot>| {
+            let tally = counted.entry(slot.meter().clone()).or_default();
+            tally.merge(slot.tally())?;
+            tally.prove(slot.hour(), slot.root());
+            Ok(())
+        };
+        self.store.at(cx).each(("period", &of_period(it, &period)), SLOTS, count).await?;
+        Ok(counted)
     }
 
     /// Tells of thresholds that the reported meters have reached.
@@ -300,20 +295,17 @@ impl Handle<ReadEvidence> for Billing {
         let subscription = self.current(&cx).await?;
         let number = it.period.unwrap_or(subscription.period().number);
         let of_period = format!("{}/{number}", subscription.subscription());
-        let (mut tally, mut hours, mut after) = (Tally::default(), Vec::new(), None);
-        loop {
-            let page = Page { after, limit: 50, newest_first: false };
-            let listed = self.store.at(&cx).list::<UsageSlot>("period", &of_period, &page).await?;
-            for slot in listed.items.iter().filter(|slot| *slot.meter() == it.meter) {
+        let (mut tally, mut hours) = (Tally::default(), Vec::new());
+        let show = |slot: Loaded<UsageSlot>| {
+            if *slot.meter() == it.meter {
                 tally.prove(slot.hour(), slot.root());
                 let root = data_encoding::HEXLOWER.encode(&slot.root());
                 hours.push(HourView { hour: slot.hour(), from: slot.start(), size: slot.leaves(), root });
             }
-            after = listed.next;
-            if after.is_none() {
-                hours.sort_by_key(|it| it.hour);
-                return Ok(EvidenceView { evidence: tally.evidence(), hours });
-            }
-        }
+            Ok(())
+        };
+        self.store.at(&cx).each(("period", &of_period), SLOTS, show).await?;
+        hours.sort_by_key(|it| it.hour);
+        Ok(EvidenceView { evidence: tally.evidence(), hours })
     }
 }

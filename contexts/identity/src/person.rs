@@ -159,18 +159,15 @@ impl Identity {
         &self,
         index: &str,
         user: UserId,
-        tell: impl Fn(&A) -> Value + Send,
+        tell: impl Fn(&A) -> Value + Send + Sync,
         cx: &Cx,
     ) -> Result<Value, Problem> {
-        let mut page = Page { limit: 200, ..Page::default() };
         let mut all = Vec::new();
-        loop {
-            let listed = self.store.at(cx).list::<A>(index, &user.to_string(), &page).await?;
-            all.extend(listed.items.iter().map(|it: &Loaded<A>| tell(it)));
-            page.after = listed.next;
-            if page.after.is_none() {
-                return Ok(all.into());
-            }
-        }
+        let add = |it: Loaded<A>| {
+            all.push(tell(&it));
+            Ok(())
+        };
+        self.store.at(cx).each((index, &user.to_string()), 200, add).await?;
+        Ok(all.into())
     }
 }

@@ -42,22 +42,16 @@ impl Handle<ExportPerson> for Notifications {
     async fn handle(&self, it: ExportPerson, cx: Granted<ExportPerson>) -> Result<PersonData, Problem> {
         cx.permit_owner(Some(it.user))?;
         let store = self.store.at(&cx);
-        let (mut notifications, mut after) = (Vec::new(), None);
-        loop {
-            let page = Page { after, limit: 200, newest_first: false };
-            let listed = store.list::<Notification>("of", &it.user.to_string(), &page).await?;
-            for it in &listed.items {
-                let mut told = serde_json::to_value(NotificationView::from(&**it)).map_err(Problem::internal)?;
-                if let Some(fields) = told.as_object_mut().filter(|_| !it.draft.content.secret) {
-                    fields.insert("text".to_owned(), it.draft.content.text.clone().into());
-                }
-                notifications.push(told);
+        let mut notifications = Vec::new();
+        let tell = |it: Loaded<Notification>| {
+            let mut told = serde_json::to_value(NotificationView::from(&*it)).map_err(Problem::internal)?;
+            if let Some(fields) = told.as_object_mut().filter(|_| !it.draft.content.secret) {
+                fields.insert("text".to_owned(), it.draft.content.text.clone().into());
             }
-            after = listed.next;
-            if after.is_none() {
-                break;
-            }
-        }
+            notifications.push(told);
+            Ok(())
+        };
+        store.each(("of", &it.user.to_string()), 200, tell).await?;
         let preference = store.try_load::<Preference>(&it.user).await?.map(Loaded::into_inner);
         let person = store.try_load::<Person>(&it.user).await?.map(Loaded::into_inner);
         let json = |it: Result<serde_json::Value, serde_json::Error>| it.map_err(Problem::internal);

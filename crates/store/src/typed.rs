@@ -257,6 +257,24 @@ impl Scoped<'_> {
         Ok(Listed { items, next })
     }
 
+    /// Takes all that a list has, in order, so many at a time.
+    pub async fn each<A: Aggregate>(
+        &self,
+        (index, value): (&str, &str),
+        at_once: usize,
+        mut take: impl FnMut(Loaded<A>) -> Result<(), Problem> + Send,
+    ) -> Result<(), Problem> {
+        let mut page = Page { limit: at_once, ..Page::default() };
+        loop {
+            let listed = self.list(index, value, &page).await?;
+            listed.items.into_iter().try_for_each(&mut take)?;
+            page.after = listed.next;
+            if page.after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
     fn commit_id(&self, key: &CoreKey, what: &[AnyEvent], (deletes, creates): (bool, bool)) -> CommitId {
         let Some(write_key) = self.cx.write_key() else {
             return CommitId { bytes: self.cx.random(), remember: Duration::ZERO };

@@ -17,26 +17,18 @@ use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use crate::http::{address, body, client, failure, lost, text, unreadable};
+use crate::{
+    Account,
+    http::{address, body, client, failure, lost, text, unreadable},
+};
 
 /// The most payments of a page.
 const PAGE: &str = "250";
 
-/// How to reach Mollie.
-#[derive(Debug, Clone)]
-pub struct MollieSettings {
-    /// Where its interface is: `https://api.mollie.com`.
-    pub url: String,
-    /// The key, `live_…` or `test_…`.
-    pub key: SecretString,
-    /// The secrets that sign its notices; two while one takes the place of the other.
-    pub signing: Vec<SecretString>,
-}
-
 /// See the module.
 pub struct Mollie {
     http: reqwest::Client,
-    settings: MollieSettings,
+    account: Account,
 }
 
 /// A payment before it is made: by what it will be found.
@@ -119,8 +111,8 @@ fn listed(page: &Value, of: &str) -> impl Iterator<Item = Value> {
 
 impl Mollie {
     /// An adapter for an account at Mollie.
-    pub fn new(settings: MollieSettings) -> Result<Self, reqwest::Error> {
-        Ok(Self { http: client()?, settings })
+    pub fn new(account: Account) -> Result<Self, reqwest::Error> {
+        Ok(Self { http: client()?, account })
     }
 
     async fn send(
@@ -131,11 +123,11 @@ impl Mollie {
         sent: Option<Value>,
         once: Option<&str>,
     ) -> Result<Value, Failure> {
-        let mut url = address(&self.settings.url, &[&["v2"], path].concat())?;
+        let mut url = address(&self.account.url, &[&["v2"], path].concat())?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let mut request = self.http.request(verb, url).bearer_auth(self.settings.key.expose_secret());
+        let mut request = self.http.request(verb, url).bearer_auth(self.account.key.expose_secret());
         if let Some(sent) = sent {
             request = request.json(&sent);
         }
@@ -329,7 +321,7 @@ impl Gateway for Mollie {
             // In constant time.
             hmac::verify(&key, body, &tag).is_ok()
         };
-        if !self.settings.signing.iter().any(by) {
+        if !self.account.signing.iter().any(by) {
             return Err(NoticeError::Signature);
         }
         let event: Value = serde_json::from_slice(body).map_err(|_| NoticeError::Form)?;
@@ -360,10 +352,9 @@ mod tests {
     #[test]
     fn a_notice_is_believed_by_its_signature() {
         let signing = vec!["old".to_owned().into(), "new".to_owned().into()];
-        let mollie =
-            MollieSettings { url: "https://api.mollie.com".to_owned(), key: "test_1".to_owned().into(), signing };
+        let account = Account { url: "https://api.mollie.com".to_owned(), key: "test_1".to_owned().into(), signing };
         drop(rustls::crypto::ring::default_provider().install_default());
-        let mollie = Mollie::new(mollie).unwrap();
+        let mollie = Mollie::new(account).unwrap();
         let body = br#"{"resource":"event","type":"payment.paid","entityId":"tr_1"}"#;
         let told = |secret: &str, body: &[u8]| {
             let tag = hmac::sign(

@@ -1,14 +1,14 @@
 //! Against a stand-in that was written from Mollie's documentation: nobody else has made one.
 
 use billing_gateways::{Gateway, Setup, contract};
-use freehold_billing_adapters::{Mollie, MollieSettings};
+use freehold_billing_adapters::{Account, Mollie};
 use kernel::Id;
 
 #[tokio::test]
 async fn mollie_keeps_the_contract_on_a_stand_in() {
     let Some(url) = store::contract::server("FREEHOLD_TEST_MOLLIE") else { return };
     drop(rustls::crypto::ring::default_provider().install_default());
-    let settings = MollieSettings { url, key: "test_1".to_owned().into(), signing: Vec::new() };
+    let settings = Account { url, key: "test_1".to_owned().into(), signing: Vec::new() };
     let mollie = Mollie::new(settings).unwrap();
     let tokens = contract::Tokens { good: "mdt_good", poor: "mdt_poor", careful: None, prepares: false };
     contract::keeps(&mollie, &tokens).await;

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where something is not as it must be")]
 
 use billing_gateways::{Charge, Failure, Gateway, Presence, Return, Setup, contract};
-use freehold_billing_adapters::{Stripe, StripeSettings};
+use freehold_billing_adapters::{Account, Stripe};
 use kernel::{Id, IdKind, Timestamp};
 use money::Money;
 
@@ -12,7 +12,7 @@ fn server(variable: &str) -> Option<(Stripe, String)> {
     drop(rustls::crypto::ring::default_provider().install_default());
     let url = store::contract::server(variable)?;
     let (key, signing) = ("sk_test_12345".to_owned().into(), Vec::new());
-    Some((Stripe::new(StripeSettings { url: url.clone(), key, signing }).unwrap(), url))
+    Some((Stripe::new(Account { url: url.clone(), key, signing }).unwrap(), url))
 }
 
 fn id<K: IdKind>(number: u128) -> Id<K> {

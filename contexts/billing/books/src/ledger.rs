@@ -74,14 +74,16 @@ impl From<Transaction> for Written {
 }
 
 /// The sums of legs, by account.
-pub fn balances<'a>(legs: impl IntoIterator<Item = &'a Leg>) -> Result<BTreeMap<(Account, Currency), Money>, Refusal> {
-    let mut sums = BTreeMap::new();
+pub type Balances = BTreeMap<(Account, Currency), Money>;
+
+/// Adds legs to what was summed before.
+pub fn add<'a>(sums: &mut Balances, legs: impl IntoIterator<Item = &'a Leg>) -> Result<(), Refusal> {
     for leg in legs {
         let currency = leg.amount.currency();
         let sum = sums.entry((leg.account, currency)).or_insert(Money::zero(currency));
         *sum = sum.plus(leg.amount)?;
     }
-    Ok(sums)
+    Ok(())
 }
 
 impl Transaction {
@@ -198,7 +200,8 @@ mod tests {
             let made = InvoiceGenerated { invoice: id(1), number, date: at, net, tax, total, credits, due: at };
             let void = InvoiceVoided { invoice: id(1), net, tax, open, credits, reason: "wrong".to_owned() };
             let both = [Transaction::invoice(&made).unwrap(), Transaction::void(&void, at).unwrap()];
-            let sums = balances(both.iter().flat_map(Transaction::legs)).unwrap();
+            let mut sums = Balances::new();
+            add(&mut sums, both.iter().flat_map(Transaction::legs)).unwrap();
             prop_assert!(sums.values().all(|sum| sum.is_zero()), "{:?}", sums);
         }
     }

@@ -38,6 +38,13 @@ pub struct Grant {
     pub ends: Option<Timestamp>,
 }
 
+impl Grant {
+    /// One that does not end.
+    pub const fn lasting(id: String, amount: Money, source: CreditSource) -> Self {
+        Self { id, amount, left: amount, priority: 0, source, ends: None }
+    }
+}
+
 /// What credits are used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -154,8 +161,7 @@ impl Wallet {
                 grant.left = grant.left.plus(*part)?;
                 continue;
             }
-            let (amount, left, source) = (*part, *part, CreditSource::Given);
-            self.grants.push(Grant { id: id.clone(), amount, left, priority: 0, source, ends: None });
+            self.grants.push(Grant::lasting(id.clone(), *part, CreditSource::Given));
         }
         Ok(vec![what.given_back(draw.amount)])
     }

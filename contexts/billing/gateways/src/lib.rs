@@ -278,7 +278,7 @@ pub trait Gateway: Send + Sync + 'static {
     /// Makes a payment that moves no money, and tells its name. Asked again, there may be another, which moves none either.
     async fn prepare(&self, charge: &Charge) -> Result<String, Failure>;
 
-    /// Moves the money, at most once for a name.
+    /// Moves the money, at most once for a name. Where it is refused, this request moved none; the name can still be confirmed.
     async fn confirm(&self, charge: &Charge, reference: &str, presence: &Presence) -> Result<Payment, Failure>;
 
     /// Tells what became of a payment.

@@ -25,7 +25,8 @@ pub const POOR: &str = "poor";
 pub const STOLEN: &str = "stolen";
 /// One that whoever pays has to confirm each time.
 pub const CAREFUL: &str = "careful";
-
+/// One that was good when it was saved, and of which the gateway will hear no more.
+pub const REVOKED: &str = "revoked";
 /// One that pays, and takes nothing back.
 pub const CLOSED: &str = "closed";
 
@@ -146,7 +147,7 @@ impl Gateway for Model {
 
     async fn attach(&self, _: &str, token: &str) -> Result<Method, Failure> {
         self.act(|_| {
-            let known = [GOOD, POOR, STOLEN, CAREFUL, CLOSED].iter().any(|known| token.starts_with(known));
+            let known = [GOOD, POOR, STOLEN, CAREFUL, REVOKED, CLOSED].iter().any(|known| token.starts_with(known));
             let (token, kind, label) = (token.to_owned(), "card".to_owned(), format!("model •••• {token}"));
             if known {
                 Ok(Method { token, kind, label, expires: None })
@@ -185,6 +186,9 @@ impl Gateway for Model {
             let (payment, method) = state.payments.get_mut(reference).ok_or_else(missing)?;
             if payment.standing != Standing::Prepared {
                 return Ok(payment.clone());
+            }
+            if method.starts_with(REVOKED) {
+                return Err(Failure::refused("invalid_mandate", "the mandate is not valid any more"));
             }
             let declined = |code: &str, retryable| Standing::Declined { code: code.to_owned(), retryable };
             payment.standing = match method.as_str() {

@@ -169,19 +169,30 @@ impl Payments {
                 }
                 Ok(())
             }
-            Err(Failure::Refused { code, detail }) => {
-                tracing::warn!(attempt = %id, code, detail, "a payment gateway refused a payment");
-                let retryable = code.starts_with(GATEWAY);
-                self.put(&id, cx, |attempt| attempt.decline(&code, retryable)).await.map(drop)
-            }
+            Err(Failure::Refused { code, detail }) => self.refused(&id, &code, &detail, cx).await,
             Err(failure) => self.learn(&id, Err(failure), cx).await,
         }
     }
 
+    /// The gateway did nothing, and will do nothing by this attempt.
+    async fn refused(&self, id: &AttemptId, code: &str, detail: &str, cx: &Cx) -> Result<(), Problem> {
+        tracing::warn!(attempt = %id, code, detail, "a payment gateway refused a payment");
+        let retryable = code.starts_with(GATEWAY);
+        self.put(id, cx, |attempt| attempt.decline(code, retryable)).await.map(drop)
+    }
+
     async fn confirm(&self, gateway: &Arc<dyn Gateway>, it: &Attempt, cx: &Cx) -> Result<(), Problem> {
         let Some(reference) = it.reference() else { return Ok(()) };
-        let outcome = gateway.confirm(&charge(it, cx)?, reference, &it.presence()).await;
-        self.learn(&it.id(), outcome, cx).await
+        match gateway.confirm(&charge(it, cx)?, reference, &it.presence()).await {
+            // It moved nothing: what was prepared is ended, unless an earlier request did more.
+            Err(Failure::Refused { code, detail }) => match gateway.cancel(reference).await {
+                Ok(Payment { standing: Standing::Declined { .. }, .. }) => {
+                    self.refused(&it.id(), &code, &detail, cx).await
+                }
+                outcome => self.learn(&it.id(), outcome, cx).await,
+            },
+            outcome => self.learn(&it.id(), outcome, cx).await,
+        }
     }
 
     async fn send_back(

@@ -59,7 +59,7 @@ impl Payments {
 
     /// Credits that do not end, once under an id.
     async fn credit(&self, id: String, amount: Money, source: CreditSource, cx: &Cx) -> Result<(), Problem> {
-        let grant = Grant { id, amount, left: amount, priority: 0, source, ends: None };
+        let grant = Grant::lasting(id, amount, source);
         let now = cx.now();
         let rule = |wallet: &mut Wallet| Ok(wallet.grant(grant.clone(), now)?);
         self.store.at(cx).upsert(&Wallet::ID.to_owned(), Wallet::default, rule).await.map(drop)

@@ -8,7 +8,7 @@ use kernel::{Aggregate, Cx, Granted, Handle, Problem, text::Key, use_case};
 use money::Currency;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use store::Page;
+use store::Loaded;
 
 use crate::{Payments, gateways::problem};
 use permissions as may;
@@ -156,16 +156,13 @@ impl Payments {
 
     /// The invoices that are to be paid.
     pub(crate) async fn open_invoices(&self, cx: &Cx) -> Result<Vec<InvoiceId>, Problem> {
-        let (mut open, mut after) = (Vec::new(), None);
-        loop {
-            let page = Page { after, limit: 100, newest_first: false };
-            let listed = self.store.at(cx).list::<Invoice>("open", "", &page).await?;
-            open.extend(listed.items.iter().filter(|it| it.state() == InvoiceState::Open).map(|it| it.id()));
-            after = listed.next;
-            if after.is_none() {
-                return Ok(open);
-            }
-        }
+        let mut open = Vec::new();
+        let keep = |it: Loaded<Invoice>| {
+            open.extend((it.state() == InvoiceState::Open).then(|| it.id()));
+            Ok(())
+        };
+        self.store.at(cx).each(("open", ""), 100, keep).await?;
+        Ok(open)
     }
 }
 

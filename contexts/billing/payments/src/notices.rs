@@ -5,9 +5,11 @@ use std::sync::Arc;
 use billing_books::Attempt;
 use billing_gateways::{Gateway, Notice, NoticeError, Payment, Standing};
 use bytes::Bytes;
-use contracts::{billing::CreditSource, payments::AttemptId, tenants::ResolveTenant};
+use contracts::{billing::CreditSource, tenants::ResolveTenant};
 use http::{Request, Response};
-use kernel::{Cx, Problem, ProblemKind, Scope, TenantId, context::Body};
+use kernel::{Aggregate, Cx, Problem, ProblemKind, Scope, TenantId, context::Body};
+
+use store::Loaded;
 
 use crate::{Payments, gateways::problem};
 
@@ -29,7 +31,7 @@ fn refused(error: NoticeError) -> Problem {
         "billing.notice_refused",
         "this is no notice of the gateway's, or not of this time",
     )
-    .hint("set the secret that signs the gateway's notices (`payments.stripe.signing`)")
+    .hint("set the secret that signs the gateway's notices (`signing` of the gateway, below `payments`)")
     .cause(error)
 }
 
@@ -50,7 +52,7 @@ impl Payments {
                 self.learn_of(gateway, &payment).await?;
                 if let Some((inside, attempt)) = self.whose(gateway, &payment).await? {
                     let rule = |it: &mut Attempt| Ok(it.disputed(&dispute));
-                    self.store.at(&inside).change(&attempt, rule).await?;
+                    self.store.at(&inside).change(&attempt.id(), rule).await?;
                 }
             }
             Notice::Setup { reference, tenant } => {
@@ -76,19 +78,17 @@ impl Payments {
     }
 
     /// The attempt of a payment, where it is one of ours.
-    async fn whose(&self, gateway: &Arc<dyn Gateway>, it: &Payment) -> Result<Option<(Cx, AttemptId)>, Problem> {
+    async fn whose(&self, gateway: &Arc<dyn Gateway>, it: &Payment) -> Result<Option<(Cx, Loaded<Attempt>)>, Problem> {
         let Some((tenant, attempt)) = it.attempt else { return Ok(None) };
         let Some(inside) = self.there(tenant).await? else { return Ok(None) };
         let known = self.store.at(&inside).try_load::<Attempt>(&attempt).await?;
-        let own = known.is_some_and(|known| known.by().gateway == gateway.name());
-        Ok(own.then_some((inside, attempt)))
+        Ok(known.filter(|known| known.by().gateway == gateway.name()).map(|known| (inside, known)))
     }
 
     /// Takes down what the gateway tells of a payment.
     pub(crate) async fn learn_of(&self, gateway: &Arc<dyn Gateway>, it: &Payment) -> Result<Learned, Problem> {
-        if let Some((inside, attempt)) = self.whose(gateway, it).await? {
+        if let Some((inside, known)) = self.whose(gateway, it).await? {
             let (now, mut news) = (inside.real_now(), false);
-            let known = self.store.at(&inside).load::<Attempt>(&attempt).await?;
             // Most are known: nothing is written for them.
             if known.knows(it) {
                 return Ok(Learned::Nothing);
@@ -98,7 +98,7 @@ impl Payments {
                 news = !told.is_empty();
                 Ok(told)
             };
-            self.store.at(&inside).change(&attempt, rule).await?;
+            self.store.at(&inside).change(&known.id(), rule).await?;
             return Ok(if news { Learned::Something } else { Learned::Nothing });
         }
         // An attempt that is not known here, such as after a backup was restored: the money is the tenant's all the same.

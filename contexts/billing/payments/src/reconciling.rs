@@ -104,6 +104,12 @@ impl Payments {
                 break;
             }
         }
+        if after.is_some() {
+            tracing::error!(
+                gateway = name,
+                "a payment gateway lists more payments than are compared: some were left out"
+            );
+        }
         let fresh = || Reconciliation::begin(name, began);
         let done = self.store.at(&platform).upsert(&id, fresh, |it| Ok(it.done(began, found))).await?;
         Ok(view(&done))

@@ -376,6 +376,7 @@ impl Subscription {
         let stand = self.stand()?;
         Ok(Some(stand.terms.cadence.monthly(stand.price(self.currency)?)?))
     }
+
     /// Its id.
     pub const fn subscription(&self) -> SubscriptionId {
         self.id

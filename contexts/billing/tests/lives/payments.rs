@@ -10,7 +10,7 @@ use std::{
 
 use crate::life::{Ground, Process, published, tenant, uuid};
 use contracts::tenants::TenantProvisioned;
-use freehold_billing::gateways::model::{CAREFUL, CLOSED, Fault, GOOD, Model, POOR, STOLEN};
+use freehold_billing::gateways::model::{CAREFUL, CLOSED, Fault, GOOD, Model, POOR, REVOKED, STOLEN};
 use kernel::{DefaultRole, Event, Personal, Scope, TenantId};
 use serde_json::{Value, json};
 
@@ -28,6 +28,13 @@ async fn owner(process: &Process<'_>, name: &str, input: Value) -> Value {
 
 async fn saves(process: &Process<'_>, token: &str) -> Value {
     owner(process, "billing.methods.add", json!({ "gateway": "model", "token": token })).await
+}
+
+/// A tenant with a way to pay subscribes to a plan of EUR 10 a month.
+async fn subscribes(process: &Process<'_>, token: &str) {
+    published(process).await;
+    saves(process, token).await;
+    owner(process, "billing.subscribe", json!({ "plan": "solo", "currency": "EUR" })).await;
 }
 
 async fn balance(process: &Process<'_>, account: &str) -> String {
@@ -56,9 +63,7 @@ async fn story((dies_at, tells): (u64, bool), (at, fault): (usize, Fault)) -> (b
     let (gateway, asked) = failing(at + 2, fault);
     let ground = Ground::new(folder.path(), gateway);
     let begun = ground.process(u64::MAX, false);
-    published(&begun).await;
-    saves(&begun, GOOD).await;
-    owner(&begun, "billing.subscribe", json!({ "plan": "solo", "currency": "EUR" })).await;
+    subscribes(&begun, GOOD).await;
     let first = ground.process(dies_at, tells);
     some_life(&ground, &first).await;
     let died = first.mortal.dead();
@@ -166,9 +171,7 @@ async fn a_card_that_is_declined_for_good_is_not_tried_again() {
     let folder = tempfile::tempdir().unwrap();
     let ground = Ground::new(folder.path(), Model::default());
     let process = ground.process(u64::MAX, false);
-    published(&process).await;
-    saves(&process, STOLEN).await;
-    owner(&process, "billing.subscribe", json!({ "plan": "solo", "currency": "EUR" })).await;
+    subscribes(&process, STOLEN).await;
     for _ in 0..5 {
         some_life(&ground, &process).await;
         ground.clock.advance(Duration::from_hours(24 * 2));
@@ -178,14 +181,26 @@ async fn a_card_that_is_declined_for_good_is_not_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_gateway_refuses_to_confirm_is_declined() {
+    let folder = tempfile::tempdir().unwrap();
+    let ground = Ground::new(folder.path(), Model::default());
+    let process = ground.process(u64::MAX, false);
+    subscribes(&process, REVOKED).await;
+    some_life(&ground, &process).await;
+    let payments = owner(&process, "billing.payments.list", json!({})).await;
+    let first = &payments["items"][0];
+    assert_eq!((&first["state"], &first["code"]), (&json!("declined"), &json!("invalid_mandate")), "{payments}");
+    let dunning = owner(&process, "billing.dunning.list", json!({})).await;
+    assert_eq!(dunning["items"].as_array().unwrap().len(), 1, "and is followed up: {dunning}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_has_to_confirm_a_payment_is_told_and_can_begin_anew() {
     let folder = tempfile::tempdir().unwrap();
     let ground = Ground::new(folder.path(), Model::default());
     let process = ground.process(u64::MAX, false);
-    published(&process).await;
     founded(&process).await;
-    saves(&process, CAREFUL).await;
-    owner(&process, "billing.subscribe", json!({ "plan": "solo", "currency": "EUR" })).await;
+    subscribes(&process, CAREFUL).await;
     some_life(&ground, &process).await;
     assert!(times(&ground, "told billing.confirm") > 0, "{:?}", asked(&ground));
     let invoice = owner(&process, "billing.invoices.list", json!({})).await["items"][0]["id"].clone();
@@ -203,9 +218,7 @@ async fn what_goes_back_comes_out_of_credits_and_once() {
     let folder = tempfile::tempdir().unwrap();
     let ground = Ground::new(folder.path(), Model::default());
     let process = ground.process(u64::MAX, false);
-    published(&process).await;
-    saves(&process, GOOD).await;
-    owner(&process, "billing.subscribe", json!({ "plan": "solo", "currency": "EUR" })).await;
+    subscribes(&process, GOOD).await;
     some_life(&ground, &process).await;
     let attempt = owner(&process, "billing.payments.list", json!({})).await["items"][0]["id"].clone();
     let operator = async |name, input| process.ask(Scope::Platform, DefaultRole::Operator, name, input).await;
@@ -232,9 +245,7 @@ async fn what_a_lost_notice_left_is_found_by_comparing() {
     let folder = tempfile::tempdir().unwrap();
     let ground = Ground::new(folder.path(), Model::default());
     let process = ground.process(u64::MAX, false);
-    published(&process).await;
-    saves(&process, CAREFUL).await;
-    owner(&process, "billing.subscribe", json!({ "plan": "solo", "currency": "EUR" })).await;
+    subscribes(&process, CAREFUL).await;
     some_life(&ground, &process).await;
     let payments = owner(&process, "billing.payments.list", json!({})).await;
     ground.gateway.authenticate(payments["items"][0]["reference"].as_str().unwrap());
@@ -269,9 +280,7 @@ async fn what_cannot_go_back_is_the_tenants_to_use_again() {
     let folder = tempfile::tempdir().unwrap();
     let ground = Ground::new(folder.path(), Model::default());
     let process = ground.process(u64::MAX, false);
-    published(&process).await;
-    saves(&process, CLOSED).await;
-    owner(&process, "billing.subscribe", json!({ "plan": "solo", "currency": "EUR" })).await;
+    subscribes(&process, CLOSED).await;
     some_life(&ground, &process).await;
     let attempt = owner(&process, "billing.payments.list", json!({})).await["items"][0]["id"].clone();
     let operator = async |name, input| process.ask(Scope::Platform, DefaultRole::Operator, name, input).await.unwrap();
@@ -302,9 +311,7 @@ async fn what_is_disputed_is_gone_until_that_is_decided() {
     let folder = tempfile::tempdir().unwrap();
     let ground = Ground::new(folder.path(), Model::default());
     let process = ground.process(u64::MAX, false);
-    published(&process).await;
-    saves(&process, GOOD).await;
-    owner(&process, "billing.subscribe", json!({ "plan": "solo", "currency": "EUR" })).await;
+    subscribes(&process, GOOD).await;
     some_life(&ground, &process).await;
     let reference = owner(&process, "billing.payments.list", json!({})).await["items"][0]["reference"].clone();
     let reference = reference.as_str().unwrap();
@@ -379,9 +386,7 @@ async fn a_credit_note_lowers_what_is_open_and_the_rest_goes_back() {
     let folder = tempfile::tempdir().unwrap();
     let ground = Ground::new(folder.path(), Model::default());
     let process = ground.process(u64::MAX, false);
-    published(&process).await;
-    saves(&process, GOOD).await;
-    owner(&process, "billing.subscribe", json!({ "plan": "solo", "currency": "EUR" })).await;
+    subscribes(&process, GOOD).await;
     some_life(&ground, &process).await;
     let operator = async |name, input| process.ask(Scope::Platform, DefaultRole::Operator, name, input).await;
     let invoice = owner(&process, "billing.invoices.list", json!({})).await["items"][0]["id"].clone();

@@ -21,21 +21,10 @@ use billing_gateways::{
 };
 use client::Client;
 
-use crate::http::text;
+use crate::{Account, http::text};
 
 /// The most payments of a page.
 const PAGE: usize = 100;
-
-/// How to reach Stripe.
-#[derive(Debug, Clone)]
-pub struct StripeSettings {
-    /// Where its interface is: `https://api.stripe.com`.
-    pub url: String,
-    /// The secret key, `sk_…`, or one restricted to what this adapter does.
-    pub key: SecretString,
-    /// The secrets that sign its notices, `whsec_…`; two while one takes the place of the other.
-    pub signing: Vec<SecretString>,
-}
 
 /// See the module.
 pub struct Stripe {
@@ -45,8 +34,8 @@ pub struct Stripe {
 
 impl Stripe {
     /// An adapter for an account at Stripe.
-    pub fn new(settings: StripeSettings) -> Result<Self, reqwest::Error> {
-        Ok(Self { client: Client::new(settings.url, settings.key)?, signing: settings.signing })
+    pub fn new(account: Account) -> Result<Self, reqwest::Error> {
+        Ok(Self { client: Client::new(account.url, account.key)?, signing: account.signing })
     }
 
     async fn intent(&self, reference: &str) -> Result<Value, Failure> {
@@ -157,10 +146,8 @@ impl Gateway for Stripe {
         match self.client.send(Verb::POST, &["payment_intents", reference, "confirm"], &[form], None).await {
             Ok(intent) => read::payment(&intent),
             // It is further than that, or was declined: what stands there decides.
-            Err(Failure::Refused { .. }) => match self.look(reference).await? {
-                Payment { standing: Standing::Prepared, .. } => {
-                    Err(Failure::Unknown("a payment that was to be confirmed is not".to_owned()))
-                }
+            Err(refused @ Failure::Refused { .. }) => match self.look(reference).await? {
+                Payment { standing: Standing::Prepared, .. } => Err(refused),
                 known => Ok(known),
             },
             Err(other) => Err(other),
