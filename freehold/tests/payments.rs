@@ -47,6 +47,12 @@ impl Stripe {
     }
 }
 
+/// What the gateway calls what happens on the page to which an answer leads.
+fn session_of(answer: &reqwest::Response) -> String {
+    let page = reqwest::Url::parse(answer.headers()["location"].to_str().unwrap()).unwrap();
+    page.path_segments().unwrap().next_back().unwrap().to_owned()
+}
+
 struct Tenant<'a> {
     id: String,
     email: String,
@@ -184,6 +190,10 @@ async fn a_card_pays_fails_suspends_and_another_one_resumes() {
     assert!(page.contains("Pay EUR 36.00 by visa •••• 0341") && page.contains("card declined"), "{page}");
     let (sent, _) = visitor.form(&here, &[("act", "set_up")]).await;
     assert_eq!(sent.status(), StatusCode::SEE_OTHER);
+    // Whoever comes back without having saved one pays nothing.
+    let (asked, session) = (tenant.attempts().await.len(), session_of(&sent));
+    let left = visitor.request("GET", &format!("{here}?gateway=stripe&session={session}")).send().await.unwrap();
+    assert_eq!((left.status(), tenant.attempts().await.len()), (StatusCode::SEE_OTHER, asked));
     let saved = site.http.get(sent.headers()["location"].to_str().unwrap()).send().await.unwrap();
     assert_eq!(saved.status(), StatusCode::FOUND);
     let back = visitor.request("GET", &path_of(saved.headers()["location"].to_str().unwrap())).send().await.unwrap();
@@ -214,7 +224,9 @@ async fn a_card_pays_fails_suspends_and_another_one_resumes() {
 
     // A link that was changed leads nowhere.
     let mut wrong = here.clone();
-    wrong.replace_range(8..9, if here.as_bytes()[8] == b'A' { "B" } else { "A" });
+    // Within the signature: the tenant and the invoice are there.
+    let place = here.len() - 5;
+    wrong.replace_range(place..=place, if here.as_bytes()[place] == b'A' { "B" } else { "A" });
     let answer = visitor.request("GET", &wrong).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::NOT_FOUND);
 }

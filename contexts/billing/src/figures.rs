@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use billing_books::{Customer, customer::Moves};
 use contracts::{
-    billing::{InvoiceCredited, InvoiceGenerated, InvoiceOverdue, InvoiceSettled, InvoiceVoided, PaymentProcessed},
+    billing::{
+        InvoiceCredited, InvoiceGenerated, InvoiceId, InvoiceOverdue, InvoiceSettled, InvoiceVoided, PaymentProcessed,
+    },
     tenants::TenantErasureRequested,
 };
 use kernel::{Aggregate, Cx, Envelope, Granted, Handle, Happened, List, Problem, TenantId, use_case};
@@ -225,19 +227,20 @@ impl Billing {
     }
 
     pub(crate) async fn figure_payment(&self, event: PaymentProcessed, cx: Cx) -> Result<(), Problem> {
-        let rule = |it: &mut Customer| {
-            it.paid(event.invoice, event.open);
-            Ok(())
-        };
-        self.take_down(&cx, rule).await
+        self.figure_open(event.invoice, event.open, &cx).await
     }
 
     pub(crate) async fn figure_credited(&self, event: InvoiceCredited, cx: Cx) -> Result<(), Problem> {
+        self.figure_open(event.invoice, event.open, &cx).await
+    }
+
+    /// So much of an invoice is still to be paid.
+    async fn figure_open(&self, invoice: InvoiceId, open: Money, cx: &Cx) -> Result<(), Problem> {
         let rule = |it: &mut Customer| {
-            it.paid(event.invoice, event.open);
+            it.paid(invoice, open);
             Ok(())
         };
-        self.take_down(&cx, rule).await
+        self.take_down(cx, rule).await
     }
 
     pub(crate) async fn figure_settled(&self, event: InvoiceSettled, cx: Cx) -> Result<(), Problem> {

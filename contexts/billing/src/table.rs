@@ -49,7 +49,7 @@ macro_rules! to {
 
 /// How money comes in: gateways, and the origin of the pages of invoices.
 pub struct Means {
-    /// The gateways that are connected, and the bank account.
+    /// The gateways that are connected.
     pub gateways: Gateways,
     /// The origin of the installation.
     pub origin: String,

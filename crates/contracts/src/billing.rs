@@ -314,6 +314,12 @@ pub struct UsageCorrected {
     pub quantity: String,
     /// Why.
     pub reason: String,
+    /// How many leaves the tree of that hour has now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// The root of that tree, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
 }
 
 impl Event for UsageCorrected {

@@ -227,6 +227,8 @@ impl Gateway for Mollie {
     }
 
     async fn prepare(&self, charge: &Charge) -> Result<String, Failure> {
+        // What is asked here moves nothing: where it fails, another gateway can still be asked.
+        self.mandate(&charge.customer, &charge.method).await?;
         let Charge { attempt, tenant, amount, .. } = *charge;
         Ok(Name { customer: charge.customer.clone(), tenant, attempt, amount }.written())
     }

@@ -139,7 +139,7 @@ impl Invoice {
         if self.credited.contains_key(&id) {
             return Ok(Vec::new());
         }
-        let final_one = matches!(self.state, InvoiceState::Open | InvoiceState::Paid | InvoiceState::Uncollectible);
+        let final_one = matches!(self.state, InvoiceState::Open | InvoiceState::Paid);
         if !final_one || self.of.is_some() {
             return self.refused();
         }
@@ -338,7 +338,8 @@ impl Invoice {
 
     /// Gives up what is still to be paid.
     pub fn write_off(&mut self) -> Result<Vec<AnyEvent>, Refusal> {
-        if self.state != InvoiceState::Open {
+        // A credit note that was asked for is waited for: what it takes back is not lost, it was never owed.
+        if self.state != InvoiceState::Open || self.credited.len() > self.lowered.len() {
             return self.refused();
         }
         self.state = InvoiceState::Uncollectible;

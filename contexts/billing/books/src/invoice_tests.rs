@@ -1,5 +1,5 @@
 use super::*;
-use crate::tax::{Profile, assess};
+use crate::tax::{Profile, Treatment, assess};
 
 pub(crate) fn euro(minor: i64) -> Money {
     Money::new(minor, "EUR".parse().unwrap())
@@ -58,7 +58,7 @@ fn what_is_taken_back_lowers_what_is_open_and_never_more_than_there_was() {
     assert_eq!(told(&it.take_back(id(7), Some(euro(80_00)), &why, start).unwrap()), ["CreditNoteRequested"]);
     assert!(it.take_back(id(7), Some(euro(80_00)), &why, start).unwrap().is_empty(), "once under an id");
     assert_eq!(it.take_back(id(8), Some(euro(20_01)), &why, start), Err(Refusal::CreditNote));
-    assert!(it.void(&why).is_err(), "a part was taken back");
+    assert!(it.void(&why).is_err() && it.write_off().is_err(), "a part was taken back");
     let (beyond, events) = it.lower(id(7), euro(-80_00)).unwrap();
     assert_eq!((beyond, told(&events)), (euro(10_00), vec!["InvoiceCredited", "InvoiceSettled"]));
     assert_eq!(it.lower(id(7), euro(-80_00)).unwrap(), (euro(10_00), Vec::new()));
@@ -76,6 +76,24 @@ fn what_is_taken_back_lowers_what_is_open_and_never_more_than_there_was() {
 }
 
 #[test]
+fn tax_is_taken_back_with_what_it_is_upon() {
+    let (at, net) = (Timestamp::UNIX_EPOCH, euro(10_000));
+    let asked = InvoiceRequested { invoice: id(1), subscription: id(2), at, lines: Vec::new(), net, due_days: 14 };
+    let tax = Tax { treatment: Treatment::Domestic, rate: 2_000, base: net, amount: euro(20_00) };
+    let mut it = Invoice::draft(asked, (None, None), tax).unwrap().0;
+    it.number("INV-000001", at).unwrap();
+    let why: Note = "sent in error".parse().unwrap();
+    let mut back = |number, net: Option<i64>| {
+        let told = it.take_back(id(number), net.map(euro), &why, at).unwrap();
+        let asked: CreditNoteRequested = serde_json::from_value(told[0].data.clone()).unwrap();
+        (asked.net, asked.tax)
+    };
+    assert_eq!(back(7, Some(33_33)), (euro(-33_33), euro(-6_67)));
+    assert_eq!(back(8, Some(33_33)), (euro(-33_33), euro(-6_67)));
+    assert_eq!(back(9, None), (euro(-33_34), euro(-6_66)), "the parts sum to the whole");
+}
+
+#[test]
 fn it_is_overdue_once_void_or_given_up() {
     let (mut it, start) = (draft(10_000), Timestamp::UNIX_EPOCH);
     it.number("INV-000001", start).unwrap();
@@ -86,6 +104,7 @@ fn it_is_overdue_once_void_or_given_up() {
     assert_eq!(told(&it.void(&"wrong".parse().unwrap()).unwrap()), ["InvoiceVoided", "InvoiceSettled"]);
     assert!(it.write_off().is_err() && it.numbered() == Some("INV-000001"));
     assert_eq!(told(&other.write_off().unwrap()), ["InvoiceWrittenOff", "InvoiceSettled"]);
+    assert!(other.take_back(id(7), None, &"wrong".parse().unwrap(), start).is_err(), "nothing of it was paid");
     let mut nothing = draft(0);
     assert_eq!(told(&nothing.number("INV-000002", start).unwrap()), ["InvoiceGenerated", "InvoiceSettled"]);
 }

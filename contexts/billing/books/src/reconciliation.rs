@@ -52,18 +52,21 @@ impl Reconciliation {
         PaymentsReconciled { gateway: self.gateway.clone(), seen, repaired, unknown }
     }
 
-    /// With which gateway.
-    pub fn gateway(&self) -> &str {
-        &self.gateway
+    /// It could not be compared: another day.
+    pub fn postpone(&mut self, now: Timestamp) {
+        self.next = now + EACH;
     }
+
     /// Up to when was compared.
     pub const fn upto(&self) -> Timestamp {
         self.upto
     }
+
     /// When it is compared next.
     pub const fn next(&self) -> Timestamp {
         self.next
     }
+
     /// What came of it the last time.
     pub const fn last(&self) -> Option<Found> {
         self.last

@@ -86,7 +86,7 @@ struct Draw {
 pub struct Wallet {
     grants: Vec<Grant>,
     draws: Vec<Draw>,
-    /// Grants of which nothing is left, so that none is given twice.
+    /// Grants of which nothing is left, or that ended, so that none is given twice.
     used_up: Vec<String>,
 }
 

@@ -125,6 +125,9 @@ fn each_is_made_in_each_language() {
         for language in [Language::English, Language::German, Language::French] {
             let made = pdf(&it, language).unwrap();
             assert!(made.starts_with(b"%PDF-1.7"), "{name}");
+            let has = |what: &str| made.windows(what.len()).any(|it| it == what.as_bytes());
+            assert!(has("<pdfaid:part>3</pdfaid:part>"), "{name} is PDF/A-3");
+            assert_eq!(has("/AFRelationship/Alternative"), ubl(&it).is_ok(), "{name} has its UBL in it");
             assert!(made.len() < 120_000, "{name} has {} bytes", made.len());
         }
     }

@@ -38,6 +38,8 @@ pub enum Fault {
     None,
     /// It could not be reached.
     Unreachable,
+    /// It refuses the key.
+    Unauthorized,
     /// Before anything was done.
     Before,
     /// After it was done.
@@ -94,6 +96,7 @@ impl Model {
         match (self.faults)() {
             Fault::None => does(&mut self.state()),
             Fault::Unreachable => Err(Failure::Later("the gateway cannot be reached".to_owned())),
+            Fault::Unauthorized => Err(Failure::refused("gateway_unauthorized", "the key is not known")),
             Fault::Before => Err(Failure::Unknown("no answer came".to_owned())),
             Fault::After => {
                 does(&mut self.state())?;

@@ -25,6 +25,8 @@ use crate::Payments;
 
 /// What an attempt says where its gateway, not the bank, did nothing: another gateway may be asked.
 const GATEWAY: &str = "gateway_";
+/// What it says where it made room for another.
+const SUPERSEDED: &str = "superseded";
 
 impl Payments {
     /// The service itself, with a write key of its own for each commit.
@@ -211,13 +213,12 @@ impl Payments {
         let (id, now) = (it.id(), cx.real_now());
         match gateway.refund(&asked).await {
             Ok(Returned::Done) => self.put(&id, cx, |it| it.refunded(refund.id, None, now)).await.map(drop),
-            Err(Failure::Refused { code, detail }) => {
+            // Not where it was not heard at all: an earlier request may have sent it.
+            Err(Failure::Refused { code, detail }) if !code.starts_with(GATEWAY) => {
                 tracing::warn!(attempt = %id, code, detail, "a payment gateway refused a refund");
                 self.put(&id, cx, |it| it.refunded(refund.id, Some(&code), now)).await.map(drop)
             }
-            Ok(Returned::Pending) | Err(Failure::Later(_) | Failure::Unknown(_)) => {
-                self.put(&id, cx, |it| it.refund_waits(now)).await.map(drop)
-            }
+            Ok(Returned::Pending) | Err(_) => self.put(&id, cx, |it| it.refund_waits(now)).await.map(drop),
         }
     }
 
@@ -241,7 +242,7 @@ impl Payments {
             (AttemptState::Preparing, ..) => {
                 // Unless it went on meanwhile.
                 let rule = |attempt: &mut Attempt| match attempt.state() {
-                    AttemptState::Preparing => attempt.decline("superseded", true),
+                    AttemptState::Preparing => attempt.decline(SUPERSEDED, true),
                     _ => Vec::new(),
                 };
                 Ok(self.put(&it.id(), &cx, rule).await?.state().is_open().then_some(it.id()))
@@ -279,12 +280,19 @@ impl Payments {
     }
 
     /// Where a gateway did nothing, another one is asked; what banks decline is tried again by dunning.
-    pub(crate) async fn fail_over(&self, event: PaymentDeclined, cx: Cx) -> Result<(), Problem> {
+    pub(crate) async fn declined(&self, event: PaymentDeclined, cx: Cx) -> Result<(), Problem> {
+        // Where there is a later attempt, or room was made for one, what becomes of that decides.
         let newest = self.latest(event.invoice, &cx).await?.first().map(|it| it.id());
-        if !event.code.starts_with(GATEWAY) || newest != Some(event.attempt) {
+        if newest != Some(event.attempt) || event.code == SUPERSEDED {
             return Ok(());
         }
-        self.collect(event.invoice, None, &[&event.gateway], &cx).await.map(drop)
+        if event.code.starts_with(GATEWAY) {
+            let another = self.collect(event.invoice, None, &[&event.gateway], &cx).await?;
+            if another.is_some() {
+                return Ok(());
+            }
+        }
+        self.dun(event.invoice, &cx).await
     }
 }
 

@@ -7,7 +7,7 @@ use billing_books::{
 };
 use contracts::{
     billing::{InvoiceId, InvoiceOverdue, InvoiceSettled},
-    payments::{DunningEnded, DunningExhausted, DunningReminded, PaymentDeclined},
+    payments::{DunningEnded, DunningExhausted, DunningReminded},
     tenants::{HoldTenant, ReleaseTenant},
 };
 use kernel::{Cx, Granted, Handle, List, Problem, ProblemKind, Timestamp, context::Fired, use_case};
@@ -92,16 +92,12 @@ impl Payments {
         Ok(found.map(store::Loaded::into_inner).unwrap_or_default())
     }
 
-    pub(crate) async fn dun_declined(&self, event: PaymentDeclined, cx: Cx) -> Result<(), Problem> {
-        self.dun(event.invoice, &cx).await
-    }
-
     pub(crate) async fn dun_overdue(&self, event: InvoiceOverdue, cx: Cx) -> Result<(), Problem> {
         self.dun(event.invoice, &cx).await
     }
 
     /// Begins, once for an invoice, unless it is settled meanwhile.
-    async fn dun(&self, invoice: InvoiceId, cx: &Cx) -> Result<(), Problem> {
+    pub(crate) async fn dun(&self, invoice: InvoiceId, cx: &Cx) -> Result<(), Problem> {
         let store = self.store.at(cx);
         let open = store.load::<Invoice>(&invoice).await?.state() == InvoiceState::Open;
         if !open || store.try_load::<Dunning>(&invoice).await?.is_some() {

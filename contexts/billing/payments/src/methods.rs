@@ -145,8 +145,23 @@ impl Payments {
         Ok(kept.customer(gateway).unwrap_or(&made).to_owned())
     }
 
+    /// Takes the method that was saved on a gateway's page, if one was.
+    pub(crate) async fn take(
+        &self,
+        gateway: &str,
+        session: &Reference,
+        cx: &Cx,
+    ) -> Result<Option<MethodsView>, Problem> {
+        let gateway = self.gateways.named(gateway)?;
+        let customer = self.customer(gateway.name(), cx).await?;
+        match gateway.saved(&customer, session.as_str()).await.map_err(problem)? {
+            Some(method) => self.keep_method(gateway.name(), method, cx).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Keeps a method that the gateway keeps.
-    pub(crate) async fn keep_method(&self, gateway: &str, method: Method, cx: &Cx) -> Result<MethodsView, Problem> {
+    async fn keep_method(&self, gateway: &str, method: Method, cx: &Cx) -> Result<MethodsView, Problem> {
         let (id, at) = (cx.new_id(), cx.real_now());
         let saved = Saved { id, gateway: gateway.to_owned(), method, at };
         let rule = |it: &mut Methods| Ok(it.add(saved.clone())?);
@@ -192,10 +207,8 @@ impl Handle<SetUpMethod> for Payments {
 
 impl Handle<TakeMethod> for Payments {
     async fn handle(&self, it: TakeMethod, cx: Granted<TakeMethod>) -> Result<MethodsView, Problem> {
-        let gateway = self.gateways.named(it.gateway.as_str())?;
-        let customer = self.customer(gateway.name(), &cx).await?;
-        match gateway.saved(&customer, it.session.as_str()).await.map_err(problem)? {
-            Some(method) => self.keep_method(gateway.name(), method, &cx).await,
+        match self.take(it.gateway.as_str(), &it.session, &cx).await? {
+            Some(view) => Ok(view),
             None => Ok(self.methods_view(&self.methods(&cx).await?)),
         }
     }
@@ -220,9 +233,12 @@ impl Handle<PreferMethod> for Payments {
 
 impl Handle<RemoveMethod> for Payments {
     async fn handle(&self, it: RemoveMethod, cx: Granted<RemoveMethod>) -> Result<MethodsView, Problem> {
-        // At the gateway first: what is forgotten here could not be found there any more.
-        if let Some(by) = self.methods(&cx).await?.by(it.method) {
-            self.gateways.named(&by.gateway)?.detach(&by.customer, &by.token).await.map_err(problem)?;
+        // At the gateway first: what is forgotten here could not be found there any more. One that is not connected any more
+        // charges nothing.
+        if let Some(by) = self.methods(&cx).await?.by(it.method)
+            && let Some(gateway) = self.gateways.get(&by.gateway)
+        {
+            gateway.detach(&by.customer, &by.token).await.map_err(problem)?;
         }
         let rule = |methods: &mut Methods| Ok(methods.remove(it.method)?);
         let kept = self.store.at(&cx).upsert(&Methods::ID.to_owned(), Methods::default, rule).await?;

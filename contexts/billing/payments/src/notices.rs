@@ -37,7 +37,7 @@ fn refused(error: NoticeError) -> Problem {
 
 impl Payments {
     /// Answers once all that follows from it is stored: a gateway that gets no answer tells again.
-    pub(crate) async fn notice(&self, request: &Request<Bytes>, cx: &Cx) -> Result<Response<Body>, Problem> {
+    pub(crate) async fn notice(&self, request: Request<Bytes>, cx: Cx) -> Result<Response<Body>, Problem> {
         let name = request.uri().path().rsplit('/').next().unwrap_or_default();
         let gateway = self.gateways.named(name)?;
         let notice = gateway.notice(request.headers(), request.body(), cx.real_now()).map_err(refused)?;
@@ -57,10 +57,8 @@ impl Payments {
             }
             Notice::Setup { reference, tenant } => {
                 if let Some(inside) = self.there(tenant).await? {
-                    let customer = self.customer(gateway.name(), &inside).await?;
-                    if let Some(method) = gateway.saved(&customer, &reference).await.map_err(problem)? {
-                        self.keep_method(gateway.name(), method, &inside).await?;
-                    }
+                    let session = reference.try_into().map_err(Problem::internal)?;
+                    self.take(gateway.name(), &session, &inside).await?;
                 }
             }
         }

@@ -2,7 +2,8 @@
 //! installation: a tenant that is suspended for the invoice could not sign in to pay it.
 //!
 //! The link is a capability: it names a tenant and an invoice, and is signed by a key of the installation's. It shows that
-//! invoice and lets it be paid, and nothing else.
+//! invoice and lets it be paid, by what the tenant saved or by what is saved then: that is the tenant's way to pay from there
+//! on, as the page says.
 
 use askama::Template;
 use billing_books::{Attempt, Invoice, attempt::AttemptState, invoice::InvoiceState, seller::BankAccount};
@@ -179,7 +180,7 @@ impl Payments {
     }
 
     /// A document by the link of the page, for whoever has it.
-    pub(crate) async fn linked_document(&self, request: &Request<Bytes>, cx: &Cx) -> Answer {
+    pub(crate) async fn linked_document(&self, request: Request<Bytes>, cx: Cx) -> Answer {
         let mut path = request.uri().path().rsplit('/');
         let (form, token) = (path.next().unwrap_or_default(), path.next().unwrap_or_default());
         let (tenant, invoice) = self.opened(token)?;
@@ -189,12 +190,12 @@ impl Payments {
     }
 
     /// A document of the tenant's own.
-    pub(crate) async fn own_document(&self, request: &Request<Bytes>, cx: &Cx) -> Answer {
+    pub(crate) async fn own_document(&self, request: Request<Bytes>, cx: Cx) -> Answer {
         let mut path = request.uri().path().rsplit('/');
         let (form, invoice) = (path.next().unwrap_or_default(), path.next().unwrap_or_default());
         let invoice: InvoiceId = invoice.parse().map_err(|_| Problem::not_found("invoice"))?;
-        let it = self.store.at(cx).load::<Invoice>(&invoice).await?;
-        self.document(&it, form, cx).await
+        let it = self.store.at(&cx).load::<Invoice>(&invoice).await?;
+        self.document(&it, form, &cx).await
     }
 
     /// The page, what its buttons do, and what follows when whoever pays comes back from the gateway.
@@ -231,8 +232,11 @@ impl Payments {
         }
         let query = request.uri().query().unwrap_or_default().as_bytes();
         if let (Some(gateway), Some(session)) = (field(query, "gateway"), field(query, "session")) {
-            self.take(&gateway, &session, &inside).await?;
-            self.pay_now(invoice, &inside).await?;
+            let session = session.try_into().map_err(|_| refused())?;
+            // Whoever came back without saving anything pays nothing. What was told by the gateway before may be paid by now.
+            if self.take(&gateway, &session, &inside).await?.is_some() && self.collectible(invoice, &inside).await? {
+                self.pay_now(invoice, &inside).await?;
+            }
             return see_other(&here);
         }
         let shown = self.shown(&it, &inside).await?;
@@ -244,15 +248,8 @@ impl Payments {
         Ok(answer)
     }
 
-    /// Takes the way to pay that was saved on the gateway's page.
-    async fn take(&self, gateway: &str, session: &str, inside: &Cx) -> Result<(), Problem> {
-        let session = billing_gateways::Reference::try_from(session.to_owned()).map_err(|_| refused())?;
-        let gateway = self.gateways.named(gateway)?;
-        let customer = self.customer(gateway.name(), inside).await?;
-        if let Some(method) = gateway.saved(&customer, session.as_str()).await.map_err(problem)? {
-            self.keep_method(gateway.name(), method, inside).await?;
-        }
-        Ok(())
+    async fn collectible(&self, invoice: InvoiceId, inside: &Cx) -> Result<bool, Problem> {
+        Ok(self.store.at(inside).load::<Invoice>(&invoice).await?.state() == InvoiceState::Open)
     }
 
     async fn shown(&self, it: &Invoice, inside: &Cx) -> Result<Page, Problem> {

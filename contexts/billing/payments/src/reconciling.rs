@@ -80,6 +80,16 @@ impl Payments {
     }
 
     pub(crate) async fn compare_due(&self, fired: Fired, cx: Cx) -> Result<(), Problem> {
+        if self.gateways.get(&fired.id).is_none() {
+            // It was disconnected: there is nobody to ask until it is connected again.
+            tracing::error!(gateway = fired.id, "a payment gateway that is not connected cannot be compared with");
+            let (store, now) = (self.store.at(&cx), cx.real_now());
+            let rule = |it: &mut Reconciliation| {
+                it.postpone(now);
+                Ok(())
+            };
+            return store.change(&fired.id, rule).await.map(drop);
+        }
         self.compare(&fired.id, &cx).await.map(drop)
     }
 

@@ -64,16 +64,12 @@ fn of_the_operator(context: Context, it: &Arc<Payments>) -> Context {
 }
 
 fn endpoints(context: Context, it: &Arc<Payments>) -> Context {
-    let (notices, shows, pays) = (Arc::clone(it), Arc::clone(it), Arc::clone(it));
     let notice = Endpoint::new(
         "billing.notices.receive",
         "What a payment gateway tells by itself, signed by it",
         ScopeKind::Platform,
         may::NOTICE,
-        move |request, cx| {
-            let it = Arc::clone(&notices);
-            async move { it.notice(&request, &cx).await }
-        },
+        to!(it.notice),
     );
     let page = "text/html";
     let show = Endpoint::new(
@@ -81,51 +77,35 @@ fn endpoints(context: Context, it: &Arc<Payments>) -> Context {
         "The page of an invoice, for whoever has its link",
         ScopeKind::Platform,
         may::PAY_PAGE,
-        move |request, cx| {
-            let it = Arc::clone(&shows);
-            async move { it.pay_page(request, cx).await }
-        },
+        to!(it.pay_page),
     );
     let pay = Endpoint::new(
         "billing.pages.invoice.pay",
         "Pays an invoice, for whoever has its link",
         ScopeKind::Platform,
         may::PAY_PAGE,
-        move |request, cx| {
-            let it = Arc::clone(&pays);
-            async move { it.pay_page(request, cx).await }
-        },
+        to!(it.pay_page),
     );
-    let (linked, pdf, ubl) = (Arc::clone(it), Arc::clone(it), Arc::clone(it));
     let linked = Endpoint::new(
         "billing.pages.invoice.pdf",
         "The invoice as PDF, for whoever has its link",
         ScopeKind::Platform,
         may::PAY_PAGE,
-        move |request, cx| {
-            let it = Arc::clone(&linked);
-            async move { it.linked_document(&request, &cx).await }
-        },
+        to!(it.linked_document),
     );
     let pdf = Endpoint::new(
         "billing.invoices.pdf",
         "An invoice as PDF/A-3, with the UBL in it where all is known that it needs",
         ScopeKind::Tenant,
         may::INVOICE_READ,
-        move |request, cx| {
-            let it = Arc::clone(&pdf);
-            async move { it.own_document(&request, &cx).await }
-        },
+        to!(it.own_document),
     );
     let ubl = Endpoint::new(
         "billing.invoices.ubl",
         "An invoice as UBL 2.1 by EN 16931",
         ScopeKind::Tenant,
         may::INVOICE_READ,
-        move |request, cx| {
-            let it = Arc::clone(&ubl);
-            async move { it.own_document(&request, &cx).await }
-        },
+        to!(it.own_document),
     );
     context
         .endpoint(Method::GET, "/pay/{token}/invoice.pdf", linked.produces("application/pdf"))
@@ -146,8 +126,7 @@ fn reactions(context: Context, it: &Arc<Payments>) -> Context {
         .on::<InvoiceOverdue, _, _>("dun_overdue", to!(it.dun_overdue))
         .on::<PaymentAttempted, _, _>("begin_comparing", to!(it.begin_comparing))
         .on::<PaymentSucceeded, _, _>("book_payment", to!(it.book_payment))
-        .on::<PaymentDeclined, _, _>("fail_over", to!(it.fail_over))
-        .on::<PaymentDeclined, _, _>("dun_declined", to!(it.dun_declined))
+        .on::<PaymentDeclined, _, _>("declined", to!(it.declined))
         .on::<PaymentActionRequired, _, _>("tell_to_confirm", to!(it.tell_to_confirm))
         .on::<PaymentMethodAdded, _, _>("charge_what_is_open", to!(it.method_added))
         .on::<RefundFailed, _, _>("keep_refund", to!(it.keep_refund))

@@ -102,6 +102,11 @@ impl UsageSlot {
         if self.edge.is_empty() { tlog::empty() } else { tlog::fold(&self.edge) }
     }
 
+    /// The tree, as events tell it.
+    fn told(&self) -> (Option<u64>, Option<String>) {
+        (Some(self.leaves), Some(HEXLOWER.encode(&self.root())))
+    }
+
     /// Takes reports; those that are known change nothing.
     pub fn record(&mut self, reports: &[Use]) -> Result<Vec<AnyEvent>, Refusal> {
         let (mut events, mut sum, mut grown) = (0_u32, Quantity::ZERO, Vec::new());
@@ -118,7 +123,7 @@ impl UsageSlot {
         }
         self.grow(grown);
         let (meter, quantity) = (self.meter.to_string(), sum.to_string());
-        let (size, root) = (Some(self.leaves), Some(HEXLOWER.encode(&self.root())));
+        let (size, root) = self.told();
         let told = UsageRecorded { meter, from: self.start, events, quantity, size, root };
         Ok((events > 0).then(|| told.into()).into_iter().collect())
     }
@@ -131,7 +136,8 @@ impl UsageSlot {
         self.tally.correct(by)?;
         self.grow([tlog::leaf(serde_json::json!([id, at, by, reason]).to_string().as_bytes())]);
         let (meter, quantity, reason) = (self.meter.to_string(), by.to_string(), reason.to_string());
-        Ok(vec![UsageCorrected { meter, at, quantity, reason }.into()])
+        let (size, root) = self.told();
+        Ok(vec![UsageCorrected { meter, at, quantity, reason, size, root }.into()])
     }
 
     /// The number of its hour in the period.

@@ -9,3 +9,4 @@
 mod life;
 mod payments;
 mod periods;
+mod refunds;
