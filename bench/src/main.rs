@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks through its output")]
 
 mod billing;
+mod closing;
 mod growth;
 mod limits;
 mod load;
@@ -49,6 +50,9 @@ struct Arguments {
     /// Grow to 10,000 tenants, not to 1,000 only
     #[arg(long)]
     large: bool,
+    /// For how many tenants a period is closed
+    #[arg(long, default_value_t = 10_000)]
+    closing: u64,
     /// Also the CPU of a build from nothing, which takes long
     #[arg(long)]
     cold_build: bool,
@@ -73,6 +77,8 @@ enum Part {
     Webhook,
     /// Use and invoices
     Billing,
+    /// The end of a period for many tenants at once
+    Closing,
     /// Many tenants
     Growth,
 }
@@ -111,6 +117,9 @@ async fn run(arguments: &Arguments) -> Result<()> {
     }
     if wanted(Part::Billing) {
         billing::run(&binary, seconds, &mut report).await?;
+    }
+    if wanted(Part::Closing) {
+        closing::run(arguments.closing, &mut report)?;
     }
     if wanted(Part::Growth) {
         let steps: &[u64] = if arguments.large { &[10, 1_000, 10_000] } else { &[10, 1_000] };

@@ -122,22 +122,32 @@ impl Server {
 
     /// The CPU that it has taken, of user and system.
     pub(crate) fn cpu(&self) -> Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process))?;
-        ticks(&stat).map(|ticks| TICK * ticks).context("/proc has no CPU time")
+        cpu(self.process)
     }
 
     /// The memory that it holds, in MiB.
     pub(crate) fn memory(&self) -> Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("/proc has no memory")?;
-        let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
-        Ok(kib / 1024.0)
+        memory(self.process)
     }
 
     /// Asks once.
     pub(crate) async fn ask(&self, ask: &Ask) -> Result<Reply> {
         Wire::open(self.port).await?.ask(&ask.bytes()).await
     }
+}
+
+/// The CPU that a process has taken, of user and system.
+pub(crate) fn cpu(process: u32) -> Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    ticks(&stat).map(|ticks| TICK * ticks).context("/proc has no CPU time")
+}
+
+/// The memory that a process holds, in MiB.
+pub(crate) fn memory(process: u32) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("/proc has no memory")?;
+    let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kib / 1024.0)
 }
 
 /// User and system time, the 14th and 15th field; the second may contain blanks and brackets.

@@ -72,6 +72,8 @@ struct Billing {
     methods: Option<Vec<Method>>,
     gateways: Vec<String>,
     credits: Vec<(String, String)>,
+    /// The currency in which credits can be bought.
+    buys: Option<String>,
     changes: bool,
     pays: bool,
 }
@@ -129,7 +131,13 @@ fn offer(it: &Value) -> (String, String, Vec<String>) {
 }
 
 fn credit(it: &Value) -> (String, String) {
-    (text(it, "id"), money(it, "left"))
+    let from = match text(it, "source").as_str() {
+        "bought" => "bought".to_owned(),
+        "paid" => "paid beyond what was open".to_owned(),
+        "credit_note" => "from a credit note".to_owned(),
+        _ => text(it, "id").trim_start_matches("given/").to_owned(),
+    };
+    (from, money(it, "left"))
 }
 
 fn preview(it: &Value, sent: &Sent) -> Preview {
@@ -200,6 +208,7 @@ impl Console {
             gateways: methods.as_ref().map(|it| texts(it, "gateways")).unwrap_or_default(),
             methods: methods.map(|it| items(&it).iter().map(method).collect()),
             credits: grants.iter().map(credit).collect(),
+            buys: live.filter(|_| holds(cx, "billing.credit.buy")).map(|it| text(&it, "currency")),
             changes: holds(cx, "billing.subscription.manage"),
             pays: holds(cx, "billing.method.manage"),
         };
@@ -239,6 +248,10 @@ impl Console {
                 Ok(page) => return redirect(&text(&page, "url")),
                 Err(problem) => Err(problem),
             },
+            "top-up" => {
+                let amount = json!({ "amount": get(&sent, "amount"), "currency": get(&sent, "currency") });
+                ask("billing.credits.top_up", json!({ "amount": amount })).await.map(|_| "ordered")
+            }
             "prefer" => ask("billing.methods.prefer", of_method).await.map(|_| "saved"),
             "remove" => ask("billing.methods.remove", of_method).await.map(|_| "saved"),
             _ => Err(Problem::not_found("page")),

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// What an act says of itself once it is done, by the word that the address carries.
-const SAID: [(&str, &str); 20] = [
+const SAID: [(&str, &str); 21] = [
     ("saved", "Saved."),
     ("ended", "That session is over."),
     ("scheduled", "Your account is going to be erased. Until then you can call it off here."),
@@ -28,6 +28,7 @@ const SAID: [(&str, &str); 20] = [
     ("logo-gone", "The logo is gone. Your name stands in its place."),
     ("cancelled", "Cancelled. The plan stays in force until the period ends."),
     ("paying", "The payment is under way. This page shows what becomes of it."),
+    ("ordered", "Ordered. The credits can be used once their invoice is paid."),
     ("suspended", "Suspended. Nobody of that company can sign in."),
     ("resumed", "Resumed. All is as before."),
     ("archived", "Put away. It can be restored."),

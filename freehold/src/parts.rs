@@ -159,7 +159,7 @@ impl Parts {
                 let what = format!("what belongs to {} is in {place}: name it with `store`", config.data.display());
                 return Err(anyhow::Error::new(Failure::Data).context(what));
             }
-            let (parts, folder) = Self::embedded(config)?;
+            let (parts, folder) = Self::embedded(config, Ambient::system())?;
             return Ok((parts, Hold { _folder: folder, database: None }));
         };
         let folder = lock(config)?;
@@ -179,9 +179,11 @@ impl Parts {
     }
 
     /// The embedded parts, in the data folder. Whoever has the file keeps it: no second process opens the same data.
-    pub(crate) fn embedded(config: &Config) -> Result<(Self, File)> {
+    ///
+    /// # Errors
+    /// Where another process has the folder, or it cannot be read or written.
+    pub fn embedded(config: &Config, ambient: Ambient) -> Result<(Self, File)> {
         let lock = lock(config)?;
-        let ambient = Ambient::system();
         let keys = keys(config, &ambient)?;
         let kept = Kept::embedded(config)?;
         Ok((Self::around(config, ambient, keys, kept)?, lock))

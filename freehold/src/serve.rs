@@ -89,7 +89,8 @@ pub(crate) fn run(config: Config) -> Result<ExitCode> {
 pub(crate) fn print(mut config: Config, tell: impl Fn(&[Context]) -> serde_json::Value) -> Result<ExitCode> {
     let folder = std::env::temp_dir().join(format!("freehold-told-{}", std::process::id()));
     config.data.clone_from(&folder);
-    let opened = Parts::embedded(&config).and_then(|(parts, _lock)| Platform::compose(parts, &config));
+    let opened = Parts::embedded(&config, kernel::cx::Ambient::system())
+        .and_then(|(parts, _lock)| Platform::compose(parts, &config));
     let printed = opened.map(|platform| println!("{:#}", tell(platform.contexts())));
     drop(std::fs::remove_dir_all(folder));
     printed.map(|()| ExitCode::SUCCESS)

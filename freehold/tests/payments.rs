@@ -207,6 +207,7 @@ async fn a_card_pays_fails_suspends_and_another_one_resumes() {
     .await;
     assert_eq!(stripe.charged(&tenant.id).await.len(), 2, "nobody was charged twice");
     refunds(&tenant, &stripe).await;
+    buys_credits(&tenant, &stripe).await;
 
     let told = [
         "billing.PaymentMethodAdded.v1",
@@ -298,6 +299,26 @@ async fn refunds(tenant: &Tenant<'_>, stripe: &Stripe) {
         (cash["balance"]["amount"] == "67.00").then_some(())
     })
     .await;
+}
+
+/// Credits are bought by an invoice of their own, and there once it is paid; its page says so.
+async fn buys_credits(tenant: &Tenant<'_>, stripe: &Stripe) {
+    let before = stripe.charged(&tenant.id).await.len();
+    let amount = json!({ "amount": { "amount": "20.00", "currency": "EUR" } });
+    let bought = tenant.owner.does("POST", "/v1/credits/top-ups", amount).await;
+    let left = until("the credits", async || {
+        let credits = tenant.owner.does("GET", "/v1/credits", Value::Null).await;
+        let grants = credits["grants"].as_array().unwrap().iter();
+        let left: Vec<_> = grants.filter(|it| it["source"] == "bought").map(|it| it["left"].clone()).collect();
+        (!left.is_empty()).then_some(left)
+    })
+    .await;
+    assert_eq!(left, [json!({ "amount": "20.00", "currency": "EUR" })]);
+    assert_eq!(stripe.charged(&tenant.id).await.len(), before + 1);
+    let page = tenant.owner.site.visitor("localhost").text(&path_of(bought["url"].as_str().unwrap())).await;
+    assert!(page.contains("Prepaid credits") && page.contains("This invoice is paid"), "{page}");
+    let ubl = format!("/v1/invoices/{}/ubl", bought["invoice"].as_str().unwrap());
+    tenant.owner.refused("GET", &ubl, Value::Null, "billing.no_document").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

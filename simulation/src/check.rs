@@ -12,15 +12,22 @@ use crate::{
     Broken,
     client::{Client, Told, marker},
     memory::{Company, Count, Person},
+    money::numbers_are_whole,
     site::Site,
     world::World,
 };
 
 /// Work that has an end, and a timer until then.
-const SAGAS: [&str; 5] =
-    ["tenants.provisioning", "tenants.erasure", "users.erasure", "notifications.notification", "notifications.fanout"];
+const SAGAS: [&str; 6] = [
+    "tenants.provisioning",
+    "tenants.erasure",
+    "users.erasure",
+    "notifications.notification",
+    "notifications.fanout",
+    "billing.attempt",
+];
 
-fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+pub(crate) fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
@@ -78,7 +85,7 @@ pub(crate) async fn installation(site: &Site, operator: &Client, companies: &[Co
     if letters.get("items").and_then(Value::as_array).is_none_or(|items| !items.is_empty()) {
         return Err(Broken(format!("events were put aside: {letters}")));
     }
-    Ok(())
+    numbers_are_whole(companies).await
 }
 
 /// No engine holds a word in clear.
@@ -118,6 +125,7 @@ impl Company {
         self.has_its_people().await?;
         self.has_its_figures(world).await?;
         self.has_what_it_took().await?;
+        self.has_its_money(world).await?;
         self.is_audited(world).await?;
         for (key, value) in &self.features {
             let listed = self.owner.client.lists("/v1/features").await?;

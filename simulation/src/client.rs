@@ -212,7 +212,7 @@ pub(crate) fn slug(tenant: usize) -> String {
 /// Whether a refusal says that it stands already as it was asked to be.
 fn is_done_before(method: &str, code: &str) -> bool {
     (method == "DELETE" && code == "not_found")
-        || ["tenants.erased", "tenants.not_suspended", "notifications.no_draft"].contains(&code)
+        || ["tenants.erased", "tenants.not_suspended", "notifications.no_draft", "billing.subscribed"].contains(&code)
 }
 
 fn text(body: &Value) -> String {

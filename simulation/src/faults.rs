@@ -26,11 +26,13 @@ pub enum Sabotage {
     KeepsTheErased,
     /// Destroying a key leaves it in place.
     KeepsKeys,
+    /// The payment gateways take money and say that they did not.
+    HidesPayments,
 }
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::LosesCommits,
         Self::ForgetsCommits,
         Self::HidesEvents,
@@ -39,6 +41,7 @@ impl Sabotage {
         Self::MixesAnswers,
         Self::KeepsTheErased,
         Self::KeepsKeys,
+        Self::HidesPayments,
     ];
 }
 
@@ -65,6 +68,8 @@ pub(crate) struct Faults {
     pub(crate) sabotage: Option<Sabotage>,
 }
 
+/// How much more often something goes wrong at a payment gateway.
+const FAR: u64 = 8;
 /// The longest that an act is adrift.
 const ADRIFT: u64 = 3_000;
 
@@ -88,14 +93,27 @@ impl Faults {
 
     /// Whether something goes wrong now.
     pub(crate) fn strikes(&self) -> bool {
-        let strikes = self.on.load(Ordering::Relaxed) && self.dice.in_a_thousand(self.often);
+        self.strikes_of(self.often)
+    }
+
+    fn strikes_of(&self, often: u64) -> bool {
+        let strikes = self.on.load(Ordering::Relaxed) && self.dice.in_a_thousand(often);
         self.happened.fetch_add(u64::from(strikes), Ordering::Relaxed);
         strikes
     }
 
     /// What becomes of an act that changes something.
     pub(crate) fn fate(&self) -> Fate {
-        if self.strikes() {
+        self.fate_of(self.often)
+    }
+
+    /// The same of an act that goes through the network of others.
+    pub(crate) fn fate_far_away(&self) -> Fate {
+        self.fate_of(self.often * FAR)
+    }
+
+    fn fate_of(&self, often: u64) -> Fate {
+        if self.strikes_of(often) {
             self.dice.one_of(&[Fate::Refused, Fate::Torn, Fate::Adrift]).unwrap_or(Fate::Refused)
         } else {
             Fate::Good

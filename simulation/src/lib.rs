@@ -9,6 +9,7 @@
 //! run each time, to the byte.
 
 mod arrival;
+mod banks;
 mod check;
 mod client;
 mod clock;
@@ -16,6 +17,7 @@ mod dice;
 mod faults;
 mod ledger;
 mod memory;
+mod money;
 mod ports;
 mod run;
 mod site;

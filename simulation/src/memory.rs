@@ -81,6 +81,9 @@ pub(crate) struct Company {
     pub(crate) features: BTreeMap<String, Possible>,
     pub(crate) held: u64,
     pub(crate) spent: u64,
+    /// What was reported as used, and how often credits were bought.
+    pub(crate) used: Count,
+    pub(crate) topped_up: Count,
     /// Who was told what: the person's place, the words, and whether it is sure.
     pub(crate) told: Vec<(usize, String, bool)>,
     pub(crate) erased: bool,

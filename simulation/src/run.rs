@@ -12,7 +12,8 @@ use crate::{
     client::{Client, Told},
     dice::Dice,
     faults::Faults,
-    memory::{Company, Person},
+    memory::{Company, Count, Person},
+    money,
     site::Site,
     world::World,
 };
@@ -81,7 +82,9 @@ async fn lives(world: &Arc<World>) -> Result<(), Broken> {
     let site = Site::of(Arc::clone(world))?;
     site.start().await?;
     let operator = operator(&site).await?;
+    money::sells(&operator).await?;
     let reaper = tokio::task::spawn_local(reaps(Arc::clone(&site)));
+    let postman = tokio::task::spawn_local(money::carries_notices(Arc::clone(&site)));
     let at_work =
         (0..crate::TENANTS).map(|place| tokio::task::spawn_local(company(Arc::clone(&site), operator.clone(), place)));
     let mut companies = Vec::new();
@@ -89,6 +92,7 @@ async fn lives(world: &Arc<World>) -> Result<(), Broken> {
         companies.push(ended(company).await?);
     }
     ended(reaper).await?;
+    postman.abort();
     world.faults.end();
     settles(world).await?;
     installation(&site, &operator, &companies).await?;
@@ -135,10 +139,13 @@ async fn company(site: Arc<Site>, operator: Client, place: usize) -> Result<Comp
         features,
         held: 0,
         spent: 0,
+        used: Count::default(),
+        topped_up: Count::default(),
         told: Vec::new(),
         erased: false,
     };
     company.has_a_template().await?;
+    company.subscribes().await?;
     company.grows(1 + dice.below(3)).await?;
     let at_work: Vec<_> =
         company.people.iter().map(|person| tokio::task::spawn_local(person.clone().works())).collect();

@@ -17,7 +17,7 @@ fn is_over(told: &Told) -> bool {
 }
 
 /// Of two ways to send: again until it is sure, or once.
-async fn sends(client: &Client, method: &str, path: &str, body: &Value) -> Result<Told, Broken> {
+pub(crate) async fn sends(client: &Client, method: &str, path: &str, body: &Value) -> Result<Told, Broken> {
     if client.dice.in_a_thousand(700) {
         client.surely(method, path, body).await
     } else {
@@ -113,12 +113,14 @@ impl Company {
         let owner = self.owner.client.clone();
         for number in acts {
             tokio::time::sleep(owner.dice.millis(2_500)).await;
-            match owner.dice.below(7) {
+            match owner.dice.below(9) {
                 0 => self.switches(number).await?,
                 1 => self.crowds(number).await?,
                 2 => self.tells(number).await?,
                 3 | 4 => Box::pin(self.races(number)).await?,
                 5 => self.lets_a_program_in(number).await?,
+                6 => self.uses(number).await?,
+                7 => self.buys().await?,
                 _ => drop(self.owner.acts(1_000 + number).await?),
             }
         }

@@ -11,7 +11,14 @@ use keys::{Keyring, Keys, model::ModelKeys};
 use store::model::ModelEngine;
 
 use crate::{
-    clock::VirtualClock, dice::Dice, faults::Faults, ledger::Ledger, ports::Shaky, site::Answer, streams::Mailbox,
+    banks::{Banks, Remote},
+    clock::VirtualClock,
+    dice::Dice,
+    faults::Faults,
+    ledger::Ledger,
+    ports::Shaky,
+    site::Answer,
+    streams::Mailbox,
     trace::Trace,
 };
 
@@ -25,6 +32,7 @@ pub(crate) struct World {
     pub(crate) keys: ModelKeys,
     pub(crate) facts: ModelFacts,
     pub(crate) mailbox: Mailbox,
+    pub(crate) banks: Banks,
     pub(crate) faults: Faults,
     pub(crate) ledger: Ledger,
     pub(crate) trace: Trace,
@@ -47,6 +55,7 @@ impl World {
             keys: ModelKeys::default(),
             facts: ModelFacts::default(),
             mailbox: Mailbox::default(),
+            banks: Banks::default(),
             faults,
             ledger: Ledger::default(),
             trace: Trace::new(clock, keeps_trace),
@@ -76,7 +85,7 @@ impl World {
             appended: Arc::default(),
             facts: shaky.clone(),
             mail: shaky.clone(),
-            gateways: billing::Gateways::default(),
+            gateways: billing::Gateways::new(Remote::all(self), Vec::new()),
             control: shaky,
             hashing: Hashing::Simulated,
         }

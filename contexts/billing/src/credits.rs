@@ -1,7 +1,10 @@
 //! Prepaid credits: given, told, ended.
 
-use billing_books::wallet::{CreditUse, Grant, Wallet};
-use contracts::billing::{CreditLeft, CreditSource, InvoiceVoided};
+use billing_books::{
+    Invoice,
+    wallet::{CreditUse, Grant, Wallet},
+};
+use contracts::billing::{CreditLeft, CreditSource, InvoiceVoided, PaymentProcessed};
 use kernel::{Cx, Granted, Handle, Problem, TenantId, Timestamp, context::Fired, text::Key, use_case};
 use money::Money;
 use schemars::JsonSchema;
@@ -76,6 +79,15 @@ impl Billing {
     /// What had been paid beyond the end of a subscription pays for what comes.
     pub(crate) async fn credit_left(&self, event: CreditLeft, cx: Cx) -> Result<(), Problem> {
         self.credit(format!("left/{}", event.subscription), event.amount, CreditSource::Given, &cx).await
+    }
+
+    /// What was paid for credits can be used.
+    pub(crate) async fn credits_bought(&self, event: PaymentProcessed, cx: Cx) -> Result<(), Problem> {
+        if !self.store.at(&cx).load::<Invoice>(&event.invoice).await?.prepaid() {
+            return Ok(());
+        }
+        let id = format!("bought/{}/{}", event.invoice, event.payment);
+        self.credit(id, event.amount, CreditSource::Bought, &cx).await
     }
 
     pub(crate) async fn credits_return(&self, event: InvoiceVoided, cx: Cx) -> Result<(), Problem> {

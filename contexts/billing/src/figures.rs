@@ -195,6 +195,11 @@ impl Handle<ListCustomers> for Billing {
     }
 }
 
+/// Credits that are bought are sold with what they pay for.
+const fn sold(net: Money, prepaid: bool) -> Money {
+    if prepaid { Money::zero(net.currency()) } else { net }
+}
+
 impl Billing {
     /// Takes down what happened in a tenant, in the scope of the installation; nothing of a tenant that lives on a test clock.
     async fn take_down<H: Happened>(
@@ -223,7 +228,8 @@ impl Billing {
 
     pub(crate) async fn figure_invoice(&self, event: InvoiceGenerated, cx: Cx) -> Result<(), Problem> {
         let open = event.total.minus(event.credits).map_err(billing_rules::Refusal::from)?;
-        self.take_down(&cx, |it| Ok(it.invoiced(event.invoice, event.net, open)?)).await
+        let sold = sold(event.net, event.prepaid);
+        self.take_down(&cx, |it| Ok(it.invoiced(event.invoice, sold, open)?)).await
     }
 
     pub(crate) async fn figure_payment(&self, event: PaymentProcessed, cx: Cx) -> Result<(), Problem> {
@@ -252,7 +258,8 @@ impl Billing {
     }
 
     pub(crate) async fn figure_void(&self, event: InvoiceVoided, cx: Cx) -> Result<(), Problem> {
-        self.take_down(&cx, |it| Ok(it.voided(event.invoice, event.net)?)).await
+        let sold = sold(event.net, event.prepaid);
+        self.take_down(&cx, |it| Ok(it.voided(event.invoice, sold)?)).await
     }
 
     pub(crate) async fn figure_late(&self, event: InvoiceOverdue, cx: Cx) -> Result<(), Problem> {

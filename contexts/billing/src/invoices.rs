@@ -37,6 +37,8 @@ pub(crate) struct InvoiceView {
     #[schemars(with = "Option<String>")]
     due: Option<Timestamp>,
     overdue: bool,
+    /// Whether credits are bought by it.
+    prepaid: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     seller: Option<Seller>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,6 +70,7 @@ pub(crate) fn view(it: &Invoice) -> Result<InvoiceView, Problem> {
         date: it.date(),
         due: it.due(),
         overdue: it.overdue(),
+        prepaid: it.prepaid(),
         seller: it.seller().cloned(),
         buyer: it.buyer().cloned(),
         lines: it.lines().to_vec(),
@@ -100,7 +103,7 @@ impl Billing {
     pub(crate) async fn invoice_due(&self, fired: Fired, cx: Cx) -> Result<(), Problem> {
         let id: InvoiceId = fired.id.parse().map_err(Problem::internal)?;
         let now = cx.now();
-        self.store.at(&cx).change(&id, |invoice: &mut Invoice| Ok(invoice.pass(now))).await.map(drop)
+        self.store.at(&cx).change(&id, |invoice: &mut Invoice| Ok(invoice.pass(now)?)).await.map(drop)
     }
 
     /// Changes an invoice of a tenant, for an operator.

@@ -52,6 +52,7 @@ impl Billing {
             CreditSource::Given => Account::CreditsGiven,
             CreditSource::Paid => Account::Cash,
             CreditSource::CreditNote => Account::Receivable,
+            CreditSource::Bought => Account::CreditsOrdered,
         };
         let accounts = (from, Account::CustomerCredits);
         self.post(Transaction::transfer(id, cx.now(), about, accounts, event.amount)?, &cx).await

@@ -1,14 +1,16 @@
 //! Numbers for invoices, and with them what makes invoices final.
 //!
 //! Whoever needs a number puts the invoice in a queue and waits for its turn. Whose turn it is takes all that wait, and
-//! numbers them in one commit of the series; so the series is written once for many, and the first waits for nobody. What
-//! keeps an invoice from a second number is told in [`billing_books::series`], and depends on no queue.
+//! numbers them in one commit of the series; so the series is written once for many, and the first waits for nobody. Then it
+//! puts the numbers on their invoices, which the next commit of the series takes off its list: that list stays short, however
+//! many periods end at once. Where the process ends in between, `InvoicesNumbered` does the same again. What keeps an invoice
+//! from a second number is told in [`billing_books::series`], and depends on no queue.
 //!
 //! A tenant that lives on a test clock has a series of its own: its dates are no dates of the seller's books.
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -42,6 +44,8 @@ struct Waiting {
 #[derive(Default)]
 pub(crate) struct Numbers {
     waiting: Mutex<HashMap<String, Vec<Waiting>>>,
+    /// The numbers that stand on their invoices, as far as the series does not know it yet.
+    landed: Mutex<HashMap<String, Vec<InvoiceId>>>,
     turns: Turns<String>,
 }
 
@@ -61,6 +65,23 @@ impl Numbers {
             all.remove(series);
         }
         taken
+    }
+}
+
+impl Numbers {
+    fn landed(&self) -> MutexGuard<'_, HashMap<String, Vec<InvoiceId>>> {
+        self.landed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The series knows these.
+    fn known(&self, series: &str, invoices: &[InvoiceId]) {
+        let mut landed = self.landed();
+        if let Some(known) = landed.get_mut(series) {
+            known.retain(|it| !invoices.contains(it));
+            if known.is_empty() {
+                landed.remove(series);
+            }
+        }
     }
 }
 
@@ -130,11 +151,13 @@ impl Billing {
             // After the series was read: see the invariant of the series.
             let waiting = self.without_number(batch, &platform).await?;
             let mut it = loaded.as_deref().cloned().unwrap_or_else(|| Series::new(series));
+            // Those of the turns before; whoever has this turn is the only one to add to them.
+            it.landed(&self.numbers.landed().get(series).cloned().unwrap_or_default());
             let assigned = it.assign(&waiting, now)?;
             if assigned.is_empty() {
                 return Ok(());
             }
-            let told = it.told(assigned);
+            let told = it.told(assigned.clone());
             let saved = match loaded {
                 None => store.create(it, told).await,
                 Some(mut loaded) => {
@@ -146,7 +169,12 @@ impl Billing {
                 Err(problem) if problem.code() == "changed_meanwhile" => {
                     tokio::time::sleep(Duration::from_millis(attempt)).await;
                 }
-                outcome => return outcome.map(drop),
+                Err(problem) => return Err(problem),
+                Ok(_) => {
+                    let landed = self.land(&assigned, &platform).await;
+                    self.numbers.landed().insert(series.to_owned(), landed);
+                    return Ok(());
+                }
             }
         }
         Err(Problem::new(ProblemKind::Unavailable, "billing.series_busy", "the series of numbers is busy")
@@ -168,24 +196,51 @@ impl Billing {
         Ok(found.into_iter().flatten().collect())
     }
 
-    /// Puts numbers on their invoices, and then takes them off the list of those on their way.
-    pub(crate) async fn numbered(&self, event: InvoicesNumbered, cx: Cx) -> Result<(), Problem> {
-        let land = async |it: &NumberAssigned| {
-            let inside = cx.within(it.tenant)?;
-            let rule = |invoice: &mut Invoice| Ok(invoice.number(&it.number, it.date)?);
-            match self.store.at(&inside).change(&it.invoice, rule).await {
-                Err(gone) if matches!(gone.kind(), ProblemKind::Gone | ProblemKind::NotFound) => Ok(()),
-                outcome => outcome.map(drop),
+    /// Puts a number on its invoice. One that is gone with its tenant needs none.
+    async fn finalise(&self, it: &NumberAssigned, cx: &Cx) -> Result<(), Problem> {
+        let inside = cx.within(it.tenant)?;
+        let store = self.store.at(&inside);
+        let done = async {
+            if store.load::<Invoice>(&it.invoice).await?.numbered().is_none() {
+                store.change(&it.invoice, |invoice: &mut Invoice| Ok(invoice.number(&it.number, it.date)?)).await?;
             }
+            Ok(())
         };
+        match done.await {
+            Err(gone) if matches!(Problem::kind(&gone), ProblemKind::Gone | ProblemKind::NotFound) => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// Puts numbers on their invoices, and tells of which that is done; of the others, `InvoicesNumbered` does it.
+    async fn land(&self, assigned: &[NumberAssigned], platform: &Cx) -> Vec<InvoiceId> {
+        let land = async |it: &NumberAssigned| {
+            let landed = self.finalise(it, platform).await;
+            if let Err(problem) = &landed {
+                tracing::warn!(invoice = %it.invoice, code = problem.code(), "a number is put on its invoice later");
+            }
+            landed.is_ok().then_some(it.invoice)
+        };
+        let landed: Vec<_> = stream::iter(assigned.iter().map(land)).buffer_unordered(SIDE_BY_SIDE).collect().await;
+        landed.into_iter().flatten().collect()
+    }
+
+    /// Puts numbers on their invoices, as far as that was not done, and takes them off the list of those on their way.
+    pub(crate) async fn numbered(&self, event: InvoicesNumbered, cx: Cx) -> Result<(), Problem> {
+        let land = async |it: &NumberAssigned| self.finalise(it, &cx).await;
         let () = stream::iter(event.assigned.iter().map(land)).buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
         let invoices: Vec<InvoiceId> = event.assigned.iter().map(|it| it.invoice).collect();
+        let store = self.store.at(&cx);
         let _turn = self.numbers.turns.of(event.series.clone()).begin().await;
+        self.numbers.known(&event.series, &invoices);
+        if !store.load::<Series>(&event.series).await?.is_landing(&invoices) {
+            return Ok(());
+        }
         let landed = |series: &mut Series| {
             series.landed(&invoices);
             Ok(())
         };
-        self.store.at(&cx).change(&event.series, landed).await.map(drop)
+        store.change(&event.series, landed).await.map(drop)
     }
 }
 

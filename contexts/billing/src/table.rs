@@ -148,6 +148,7 @@ fn reactions(context: Context, it: &Arc<Billing>) -> Context {
         .on::<DisputeClosed, _, _>("post_dispute_closed", to!(it.post_dispute_closed))
         .on::<CreditsGranted, _, _>("post_grant", to!(it.post_grant))
         .on::<CreditsExpired, _, _>("post_expiry", to!(it.post_expiry))
+        .on::<PaymentProcessed, _, _>("grant_what_is_bought", to!(it.credits_bought))
         .on::<CreditLeft, _, _>("grant_what_is_left", to!(it.credit_left))
         .on::<InvoiceOverdue, _, _>("fall_behind", to!(it.falls_behind))
         .on::<InvoiceSettled, _, _>("catch_up", to!(it.catches_up))

@@ -54,6 +54,8 @@ pub enum LineKind {
     Discount,
     /// What is carried from the invoice before, or to the next.
     Carried,
+    /// Credits that are bought.
+    Credits,
 }
 
 /// One line of an invoice.

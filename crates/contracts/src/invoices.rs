@@ -71,6 +71,9 @@ pub struct InvoiceGenerated {
     /// When the rest is to be paid.
     #[schemars(with = "String")]
     pub due: Timestamp,
+    /// Whether credits are bought by it: nothing is sold yet.
+    #[serde(default)]
+    pub prepaid: bool,
 }
 
 impl Event for InvoiceGenerated {
@@ -176,7 +179,7 @@ impl Event for InvoiceCredited {
     const TYPE: &'static str = "billing.InvoiceCredited.v1";
 }
 
-/// An invoice was declared void: it keeps its number.
+/// An invoice was declared void, or what was open of one that credits are bought by: it keeps its number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InvoiceVoided {
     /// Which.
@@ -191,6 +194,9 @@ pub struct InvoiceVoided {
     pub credits: Money,
     /// Why.
     pub reason: String,
+    /// Whether credits were to be bought by it.
+    #[serde(default)]
+    pub prepaid: bool,
 }
 
 impl Event for InvoiceVoided {
@@ -219,6 +225,8 @@ pub enum CreditSource {
     Given,
     /// Money came in that no invoice waits for, or that was paid in advance.
     Paid,
+    /// An invoice was paid by which they were bought.
+    Bought,
     /// A credit note takes back more than was still to be paid.
     CreditNote,
 }

@@ -8,7 +8,7 @@ use kernel::{
     cx::Ambient,
     event::CHANGED,
 };
-use keys::Keys;
+use keys::{KeyError, Keys};
 
 /// How often an event is tried at once; then it is put aside, or, where trying again can help, waits for its turn.
 pub(crate) const ATTEMPTS: u32 = 5;
@@ -105,6 +105,10 @@ impl Digest {
                 // A limit that is used up may stay so: no reader waits for that.
                 if problem.kind().retryable() && problem.kind() != ProblemKind::Limited {
                     return Digested::Later(problem);
+                }
+                // It failed on what is no more: of a scope that was erased, nothing is left to react for.
+                if matches!(self.keys.scope(sealed.scope).await, Err(KeyError::Destroyed)) {
+                    return Digested::Done;
                 }
                 let (code, cause) = (problem.code(), problem.source_text());
                 tracing::error!(context = self.context, reaction = reaction.name, code, cause, "an event is put aside");

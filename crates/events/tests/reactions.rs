@@ -172,6 +172,17 @@ async fn a_flood_of_one_scope_leaves_the_others_their_turn() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_of_a_scope_that_was_erased_is_put_aside() {
+    let bench = Bench::new();
+    bench.noting.refuses.store(true, Ordering::Relaxed);
+    bench.log.append(vec![entry(tenant(1), 1), entry(tenant(2), 2)]).await.unwrap();
+    bench.keys.destroy_scope(tenant(1)).await.unwrap();
+    turns(&mut bench.reactions(), 1).await;
+    let buried: Vec<_> = bench.log.buried(9).await.unwrap().into_iter().map(|letter| letter.position).collect();
+    assert_eq!(buried, [2]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_poison_is_put_aside_and_can_be_replayed() {
     let bench = Bench::new();
     bench.noting.refuses.store(true, Ordering::Relaxed);

@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use kernel::Scope;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, config::DbConfig};
 
 use crate::column::Fault;
 
@@ -22,6 +22,8 @@ pub(crate) fn open(file: &Path) -> rusqlite::Result<Connection> {
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "secure_delete", "ON")?;
     db.pragma_update(None, "wal_autocheckpoint", LOGGED_PAGES)?;
+    // Plans do not depend on what is bound: else each use of a statement would be planned anew.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.set_prepared_statement_cache_capacity(32);
     Ok(db)
 }

@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 /// How much of a file a connection keeps in memory.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +32,8 @@ fn with_pragmas(db: Connection, cache: Cache) -> rusqlite::Result<Connection> {
     if matches!(cache, Cache::Small) {
         db.pragma_update(None, "cache_size", -256)?;
     }
+    // Plans do not depend on what is bound: else each use of a statement would be planned anew.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.set_prepared_statement_cache_capacity(64);
     Ok(db)
 }

@@ -218,6 +218,7 @@ impl Attempt {
         match (&it.standing, self.state) {
             (Standing::Succeeded, AttemptState::Succeeded) => own || self.others.contains(&it.reference),
             (Standing::Succeeded, _) => false,
+            (Standing::Prepared | Standing::Processing, AttemptState::Confirming) => true,
             (_, state) => !own || !state.is_open(),
         }
     }
@@ -226,7 +227,16 @@ impl Attempt {
     /// us, it matters only whether money came in.
     pub fn noticed(&mut self, it: &Payment, now: Timestamp) -> Vec<AnyEvent> {
         let own = self.reference.as_ref() == Some(&it.reference);
-        if own || it.standing == Standing::Succeeded { self.told(it, now) } else { Vec::new() }
+        if !own && it.standing != Standing::Succeeded {
+            return Vec::new();
+        }
+        let (state, asked, next) = (self.state, self.asked, self.next);
+        let events = self.told(it, now);
+        if self.state == state {
+            // It still waits. However often that is told, the gateway is asked when it was to be asked.
+            (self.asked, self.next) = (asked, next);
+        }
+        events
     }
 
     fn succeeded(&self, it: &Payment) -> AnyEvent {

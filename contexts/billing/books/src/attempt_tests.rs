@@ -91,3 +91,18 @@ fn a_dispute_is_opened_and_closed_once_and_takes_from_what_can_go_back() {
     assert!(it.disputed(&dispute(None)).is_empty() && it.disputed(&dispute(Some(false))).is_empty());
     assert!(it.refund(id(8), euro(10_00), at(5)).is_ok());
 }
+
+#[test]
+fn notices_that_it_still_waits_put_nothing_off() {
+    let mut it = attempt();
+    it.prepared("pi", at(1));
+    let due = it.timers();
+    for second in 2..40 {
+        assert!(it.knows(&seen(Standing::Prepared)) && it.noticed(&seen(Standing::Prepared), at(second)).is_empty());
+    }
+    assert_eq!(it.timers(), due);
+    let action = || seen(Standing::Action { url: None });
+    assert_eq!(types(&it.noticed(&action(), at(50))), ["PaymentActionRequired"]);
+    let due = it.timers();
+    assert!(it.noticed(&action(), at(51)).is_empty() && it.timers() == due);
+}

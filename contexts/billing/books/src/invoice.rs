@@ -15,9 +15,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     seller::Seller,
-    tax::{Buyer, Tax},
+    tax::{Buyer, Tax, Treatment},
 };
 
+/// How long credits that are bought can be paid.
+const TOP_UP_DAYS: u16 = 14;
 /// The most payments of one invoice.
 const MOST_PAYMENTS: usize = 100;
 
@@ -71,9 +73,12 @@ pub struct Invoice {
     /// Credit note to what it takes back, net and tax, less than nothing.
     #[serde(default)]
     credited: BTreeMap<InvoiceId, (Money, Money)>,
-    /// Credit note to what of it lowers what is to be paid, more than nothing.
+    /// Credit note to what of it lowers what is to be paid, more than nothing. The invoice itself stands for what lapsed.
     #[serde(default)]
     lowered: BTreeMap<InvoiceId, Money>,
+    /// Whether credits are bought by it.
+    #[serde(default)]
+    prepaid: bool,
     subscription: SubscriptionId,
     state: InvoiceState,
     drafted: Timestamp,
@@ -108,6 +113,7 @@ impl Invoice {
             of: None,
             credited: BTreeMap::new(),
             lowered: BTreeMap::new(),
+            prepaid: false,
             subscription: it.subscription,
             state: InvoiceState::Draft,
             drafted: it.at,
@@ -127,6 +133,36 @@ impl Invoice {
         Ok((invoice, told))
     }
 
+    /// Makes a draft by which credits are bought. Tax is upon what they pay for (multi-purpose vouchers, Directive
+    /// 2006/112/EC, article 30b), and no credits pay for it.
+    pub fn top_up(
+        (id, subscription): (InvoiceId, SubscriptionId),
+        amount: Money,
+        parties: (Option<Seller>, Option<Buyer>),
+        at: Timestamp,
+    ) -> Result<(Self, InvoiceDrafted), Refusal> {
+        if amount.minor() <= 0 {
+            return Err(Refusal::Credits);
+        }
+        let line = Line {
+            kind: LineKind::Credits,
+            item: None,
+            text: "Prepaid credits".to_owned(),
+            from: at,
+            until: at,
+            quantity: None,
+            amount,
+            explanation: Vec::new(),
+            evidence: None,
+        };
+        let asked =
+            InvoiceRequested { invoice: id, subscription, at, lines: vec![line], net: amount, due_days: TOP_UP_DAYS };
+        let tax =
+            Tax { treatment: Treatment::OutOfScope, rate: 0, base: amount, amount: Money::zero(amount.currency()) };
+        let (draft, told) = Self::draft(asked, parties, tax)?;
+        Ok((Self { prepaid: true, credits: Some(tax.amount), ..draft }, told))
+    }
+
     /// A part of it is to be taken back: so much of its lines, and the tax upon that. All that is left where nothing is
     /// said, so that the parts sum to the whole. Once under an id.
     pub fn take_back(
@@ -140,7 +176,7 @@ impl Invoice {
             return Ok(Vec::new());
         }
         let final_one = matches!(self.state, InvoiceState::Open | InvoiceState::Paid);
-        if !final_one || self.of.is_some() {
+        if !final_one || self.of.is_some() || self.prepaid {
             return self.refused();
         }
         let currency = self.total.currency();
@@ -177,6 +213,7 @@ impl Invoice {
             of: Some(Original { invoice: self.id, number, date }),
             credited: BTreeMap::new(),
             lowered: BTreeMap::new(),
+            prepaid: false,
             subscription: self.subscription,
             state: InvoiceState::Draft,
             drafted: it.at,
@@ -260,6 +297,7 @@ impl Invoice {
             total: self.total,
             credits: self.credits.unwrap_or(zero),
             due: self.due().unwrap_or(date),
+            prepaid: self.prepaid,
         };
         let mut events = vec![generated.into()];
         if let Some(of) = &self.of {
@@ -331,15 +369,34 @@ impl Invoice {
             open: self.open()?,
             credits: self.credits.unwrap_or(Money::zero(self.total.currency())),
             reason: reason.to_string(),
+            prepaid: self.prepaid,
         };
         self.state = InvoiceState::Void;
+        Ok(vec![voided.into(), self.settled()])
+    }
+
+    /// Credits that were not paid in time are not bought; those that were paid stay.
+    fn lapse(&mut self) -> Result<Vec<AnyEvent>, Refusal> {
+        let (open, nothing) = (self.open()?, Money::zero(self.total.currency()));
+        let reason = "not paid in time".to_owned();
+        let voided = InvoiceVoided {
+            invoice: self.id,
+            net: open,
+            tax: nothing,
+            open,
+            credits: nothing,
+            reason,
+            prepaid: self.prepaid,
+        };
+        self.lowered.insert(self.id, open);
+        self.state = if self.payments.is_empty() { InvoiceState::Void } else { InvoiceState::Paid };
         Ok(vec![voided.into(), self.settled()])
     }
 
     /// Gives up what is still to be paid.
     pub fn write_off(&mut self) -> Result<Vec<AnyEvent>, Refusal> {
         // A credit note that was asked for is waited for: what it takes back is not lost, it was never owed.
-        if self.state != InvoiceState::Open || self.credited.len() > self.lowered.len() {
+        if self.state != InvoiceState::Open || self.credited.len() > self.lowered.len() || self.prepaid {
             return self.refused();
         }
         self.state = InvoiceState::Uncollectible;
@@ -347,13 +404,16 @@ impl Invoice {
     }
 
     /// The day has passed on which it was to be paid.
-    pub fn pass(&mut self, now: Timestamp) -> Vec<AnyEvent> {
+    pub fn pass(&mut self, now: Timestamp) -> Result<Vec<AnyEvent>, Refusal> {
         let late = self.due().is_some_and(|due| due <= now);
         if self.state != InvoiceState::Open || self.overdue || !late {
-            return Vec::new();
+            return Ok(Vec::new());
+        }
+        if self.prepaid {
+            return self.lapse();
         }
         self.overdue = true;
-        vec![InvoiceOverdue { invoice: self.id, subscription: self.subscription }.into()]
+        Ok(vec![InvoiceOverdue { invoice: self.id, subscription: self.subscription }.into()])
     }
 }
 
@@ -362,6 +422,10 @@ impl Invoice {
     /// What it takes back, where it is a credit note.
     pub const fn original(&self) -> Option<&Original> {
         self.of.as_ref()
+    }
+    /// Whether credits are bought by it.
+    pub const fn prepaid(&self) -> bool {
+        self.prepaid
     }
     /// What was taken back of it, tax included, at most nothing.
     pub fn credited(&self) -> Result<Money, Refusal> {

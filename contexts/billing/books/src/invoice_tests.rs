@@ -98,8 +98,11 @@ fn it_is_overdue_once_void_or_given_up() {
     let (mut it, start) = (draft(10_000), Timestamp::UNIX_EPOCH);
     it.number("INV-000001", start).unwrap();
     let due = start + Duration::from_hours(14 * 24);
-    assert!(it.pass(due - Duration::from_secs(1)).is_empty());
-    assert_eq!((told(&it.pass(due)), it.pass(due).len(), it.timers().len()), (vec!["InvoiceOverdue"], 0, 0));
+    assert!(it.pass(due - Duration::from_secs(1)).unwrap().is_empty());
+    assert_eq!(
+        (told(&it.pass(due).unwrap()), it.pass(due).unwrap().len(), it.timers().len()),
+        (vec!["InvoiceOverdue"], 0, 0)
+    );
     let mut other = it.clone();
     assert_eq!(told(&it.void(&"wrong".parse().unwrap()).unwrap()), ["InvoiceVoided", "InvoiceSettled"]);
     assert!(it.write_off().is_err() && it.numbered() == Some("INV-000001"));
@@ -107,4 +110,28 @@ fn it_is_overdue_once_void_or_given_up() {
     assert!(other.take_back(id(7), None, &"wrong".parse().unwrap(), start).is_err(), "nothing of it was paid");
     let mut nothing = draft(0);
     assert_eq!(told(&nothing.number("INV-000002", start).unwrap()), ["InvoiceGenerated", "InvoiceSettled"]);
+}
+
+#[test]
+fn credits_that_are_bought_lapse_where_they_are_not_paid() {
+    let start = Timestamp::UNIX_EPOCH;
+    let bought = |minor| Invoice::top_up((id(1), id(2)), euro(minor), (None, None), start);
+    assert_eq!(bought(0).unwrap_err(), Refusal::Credits);
+    let (mut it, _) = bought(50_00).unwrap();
+    it.credit(euro(1_00)).unwrap();
+    it.number("INV-000001", start).unwrap();
+    let why: Note = "wrong".parse().unwrap();
+    assert_eq!((it.open().unwrap(), it.tax().amount), (euro(50_00), euro(0)), "no credits pay for credits");
+    assert!(it.take_back(id(7), None, &why, start).is_err() && it.write_off().is_err(), "nothing was sold");
+    let mut part = it.clone();
+    let due = it.due().unwrap();
+    assert_eq!(
+        (told(&it.pass(due).unwrap()), it.state()),
+        (vec!["InvoiceVoided", "InvoiceSettled"], InvoiceState::Void)
+    );
+    assert_eq!(it.receive("late", euro(50_00)).unwrap().0, euro(50_00), "nobody loses what comes in late");
+    part.pay("p1", euro(20_00)).unwrap();
+    let lapsed = part.pass(due).unwrap();
+    assert_eq!(lapsed[0].data["open"]["amount"], "30.00", "what was paid stays");
+    assert_eq!((part.state(), part.open().unwrap(), part.total()), (InvoiceState::Paid, euro(0), euro(50_00)));
 }

@@ -24,6 +24,8 @@ pub enum Account {
     Cash,
     /// What the tenant may still use of its credits.
     CustomerCredits,
+    /// What invoices ask for credits that are bought, until they are paid.
+    CreditsOrdered,
     /// What credits cost the seller.
     CreditsGiven,
     /// What was given up.
@@ -112,12 +114,17 @@ impl Transaction {
         Self::new(id, at, about, legs)
     }
 
+    /// What an invoice is for: credits that are bought are sold with what they pay for, later.
+    const fn sold(prepaid: bool) -> Account {
+        if prepaid { Account::CreditsOrdered } else { Account::Revenue }
+    }
+
     /// An invoice that is final.
     pub fn invoice(it: &InvoiceGenerated) -> Result<Self, Refusal> {
         let legs = vec![
             Leg { account: Account::Receivable, amount: it.total.minus(it.credits)? },
             Leg { account: Account::CustomerCredits, amount: it.credits },
-            Leg { account: Account::Revenue, amount: it.net.negated()? },
+            Leg { account: Self::sold(it.prepaid), amount: it.net.negated()? },
             Leg { account: Account::TaxPayable, amount: it.tax.negated()? },
         ];
         Self::new(format!("invoice/{}", it.invoice), it.date, format!("invoice {}", it.number), legs)
@@ -128,7 +135,7 @@ impl Transaction {
         let legs = vec![
             Leg { account: Account::Receivable, amount: it.open.negated()? },
             Leg { account: Account::CustomerCredits, amount: it.credits.negated()? },
-            Leg { account: Account::Revenue, amount: it.net },
+            Leg { account: Self::sold(it.prepaid), amount: it.net },
             Leg { account: Account::TaxPayable, amount: it.tax },
         ];
         Self::new(format!("void/{}", it.invoice), at, format!("void: {}", it.reason), legs)
@@ -191,14 +198,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_invoice_and_its_reversal_leave_nothing(net in 0_i64..1_000_000, tax in 0_i64..200_000, part in 0_u64..=100) {
+        fn an_invoice_and_its_reversal_leave_nothing(net in 0_i64..1_000_000, tax in 0_i64..200_000, part in 0_u64..=100, prepaid: bool) {
             let (net, tax, at) = (euro(net), euro(tax), Timestamp::UNIX_EPOCH);
             let total = net.plus(tax).unwrap();
             let credits = total.share(part, 100).unwrap();
             let open = total.minus(credits).unwrap();
             let number = "INV-000001".to_owned();
-            let made = InvoiceGenerated { invoice: id(1), number, date: at, net, tax, total, credits, due: at };
-            let void = InvoiceVoided { invoice: id(1), net, tax, open, credits, reason: "wrong".to_owned() };
+            let made = InvoiceGenerated { invoice: id(1), number, date: at, net, tax, total, credits, due: at, prepaid };
+            let void = InvoiceVoided { invoice: id(1), net, tax, open, credits, reason: "wrong".to_owned(), prepaid };
             let both = [Transaction::invoice(&made).unwrap(), Transaction::void(&void, at).unwrap()];
             let mut sums = Balances::new();
             add(&mut sums, both.iter().flat_map(Transaction::legs)).unwrap();

@@ -77,7 +77,14 @@ impl Series {
 
     /// These stand on their invoices.
     pub fn landed(&mut self, invoices: &[InvoiceId]) {
-        self.landing.retain(|invoice, _| !invoices.contains(invoice));
+        for invoice in invoices {
+            self.landing.remove(invoice);
+        }
+    }
+
+    /// Whether any of these is not known to stand on its invoice.
+    pub fn is_landing(&self, invoices: &[InvoiceId]) -> bool {
+        invoices.iter().any(|invoice| self.landing.contains_key(invoice))
     }
 
     /// How many numbers were given out.

@@ -28,6 +28,9 @@ pub enum Missing {
     /// Nobody said to whom it goes, when it was made.
     #[error("the invoice does not say to whom it goes")]
     Buyer,
+    /// Credits are bought by it, and what they pay for has invoices of its own.
+    #[error("credits that are bought are no sale yet")]
+    NoSale,
     /// It cannot be drawn.
     #[error("the document cannot be made")]
     Drawn,
@@ -42,6 +45,7 @@ impl From<Missing> for Problem {
                 refused("whoever runs the installation sets it with PUT /v1/seller, for the invoices that follow")
             }
             Missing::Buyer => refused("say it with PUT /v1/billing-profile, for the invoices that follow"),
+            Missing::NoSale => refused("ask for its PDF, or for the invoices that the credits pay for"),
             Missing::Drawn => Self::internal("an invoice cannot be drawn"),
         }
     }

@@ -122,6 +122,9 @@ fn rows(it: &Invoice) -> Result<Vec<Row>, Missing> {
 
 /// The invoice as UBL.
 pub fn ubl(it: &Invoice) -> Result<String, Missing> {
+    if it.prepaid() {
+        return Err(Missing::NoSale);
+    }
     let Parties { number, seller, buyer } = parties(it)?;
     let category = category(it);
     let (seller_tax, buyer_tax) = (seller.tax_id.as_ref().map(TaxId::as_str), buyer.tax_id.as_ref().map(TaxId::as_str));

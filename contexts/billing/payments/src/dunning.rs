@@ -99,8 +99,10 @@ impl Payments {
     /// Begins, once for an invoice, unless it is settled meanwhile.
     pub(crate) async fn dun(&self, invoice: InvoiceId, cx: &Cx) -> Result<(), Problem> {
         let store = self.store.at(cx);
-        let open = store.load::<Invoice>(&invoice).await?.state() == InvoiceState::Open;
-        if !open || store.try_load::<Dunning>(&invoice).await?.is_some() {
+        let it = store.load::<Invoice>(&invoice).await?;
+        // Whoever does not pay for credits has none.
+        let owed = it.state() == InvoiceState::Open && !it.prepaid();
+        if !owed || store.try_load::<Dunning>(&invoice).await?.is_some() {
             return Ok(());
         }
         let schedule = self.schedule(&self.services.at_platform("billing", cx)).await?;

@@ -19,6 +19,7 @@ mod reconciling;
 mod refunds;
 mod table;
 mod telling;
+mod topping_up;
 
 use billing_books::{Wallet, tax::Profile, wallet::Grant};
 use contracts::{billing::CreditSource, tenants::ResolveTenant};

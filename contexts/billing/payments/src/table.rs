@@ -21,6 +21,7 @@ use crate::{
     page::{LinkInvoice, PayInvoice},
     reconciling::{ListReconciliations, Reconcile},
     refunds::{ListPayments, ListTenantPayments, RefundPayment},
+    topping_up::TopUp,
 };
 
 /// Hands what happened to a method.
@@ -50,6 +51,7 @@ fn of_a_tenant(context: Context, it: &Arc<Payments>) -> Context {
         .route::<ListPayments, _>(Method::GET, "/v1/payments", it)
         .route::<PayInvoice, _>(Method::POST, "/v1/invoices/{invoice}/pay", it)
         .route::<LinkInvoice, _>(Method::GET, "/v1/invoices/{invoice}/link", it)
+        .route::<TopUp, _>(Method::POST, "/v1/credits/top-ups", it)
         .route::<ListDunning, _>(Method::GET, "/v1/dunning", it)
 }
 

@@ -38,6 +38,7 @@ permissions! {
     INVOICE_PAY "billing.invoice.pay" "pay an invoice" [Owner];
     METHOD_READ "billing.method.read" "see the ways to pay" [Admin];
     METHOD_MANAGE "billing.method.manage" "save and remove ways to pay" [Owner];
+    CREDIT_BUY "billing.credit.buy" "buy credits" [Owner];
     CREDIT_READ "billing.credit.read" "see credits" [Admin];
     LEDGER_READ "billing.ledger.read" "see the ledger" [Admin];
 }

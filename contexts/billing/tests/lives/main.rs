@@ -10,3 +10,4 @@ mod life;
 mod payments;
 mod periods;
 mod refunds;
+mod topping_up;
