@@ -119,7 +119,7 @@ async fn run(arguments: &Arguments) -> Result<()> {
         billing::run(&binary, seconds, &mut report).await?;
     }
     if wanted(Part::Closing) {
-        closing::run(arguments.closing, &mut report)?;
+        closing::run(&binary, arguments.closing, &mut report)?;
     }
     if wanted(Part::Growth) {
         let steps: &[u64] = if arguments.large { &[10, 1_000, 10_000] } else { &[10, 1_000] };

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use crate::{Verdict, places};
 
 pub(crate) fn run(arguments: &[String]) -> Result<Verdict> {
-    for package in ["freehold", "freehold-bench"] {
+    for package in ["freehold", "freehold-bench", "freehold-closing"] {
         let mut build = Command::new("cargo");
         build.current_dir(places::root()).args(["build", "--release", "--package", package]);
         anyhow::ensure!(build.status().context("cannot run cargo")?.success(), "{package} cannot be built");

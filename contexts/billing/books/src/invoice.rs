@@ -1,5 +1,7 @@
 //! An invoice: a draft, then final with its number, then paid, void or given up.
 
+mod top_up;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use billing_rules::Refusal;
@@ -15,11 +17,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     seller::Seller,
-    tax::{Buyer, Tax, Treatment},
+    tax::{Buyer, Tax},
 };
 
-/// How long credits that are bought can be paid.
-const TOP_UP_DAYS: u16 = 14;
 /// The most payments of one invoice.
 const MOST_PAYMENTS: usize = 100;
 
@@ -131,36 +131,6 @@ impl Invoice {
             overdue: false,
         };
         Ok((invoice, told))
-    }
-
-    /// Makes a draft by which credits are bought. Tax is upon what they pay for (multi-purpose vouchers, Directive
-    /// 2006/112/EC, article 30b), and no credits pay for it.
-    pub fn top_up(
-        (id, subscription): (InvoiceId, SubscriptionId),
-        amount: Money,
-        parties: (Option<Seller>, Option<Buyer>),
-        at: Timestamp,
-    ) -> Result<(Self, InvoiceDrafted), Refusal> {
-        if amount.minor() <= 0 {
-            return Err(Refusal::Credits);
-        }
-        let line = Line {
-            kind: LineKind::Credits,
-            item: None,
-            text: "Prepaid credits".to_owned(),
-            from: at,
-            until: at,
-            quantity: None,
-            amount,
-            explanation: Vec::new(),
-            evidence: None,
-        };
-        let asked =
-            InvoiceRequested { invoice: id, subscription, at, lines: vec![line], net: amount, due_days: TOP_UP_DAYS };
-        let tax =
-            Tax { treatment: Treatment::OutOfScope, rate: 0, base: amount, amount: Money::zero(amount.currency()) };
-        let (draft, told) = Self::draft(asked, parties, tax)?;
-        Ok((Self { prepaid: true, credits: Some(tax.amount), ..draft }, told))
     }
 
     /// A part of it is to be taken back: so much of its lines, and the tax upon that. All that is left where nothing is
@@ -372,24 +342,6 @@ impl Invoice {
             prepaid: self.prepaid,
         };
         self.state = InvoiceState::Void;
-        Ok(vec![voided.into(), self.settled()])
-    }
-
-    /// Credits that were not paid in time are not bought; those that were paid stay.
-    fn lapse(&mut self) -> Result<Vec<AnyEvent>, Refusal> {
-        let (open, nothing) = (self.open()?, Money::zero(self.total.currency()));
-        let reason = "not paid in time".to_owned();
-        let voided = InvoiceVoided {
-            invoice: self.id,
-            net: open,
-            tax: nothing,
-            open,
-            credits: nothing,
-            reason,
-            prepaid: self.prepaid,
-        };
-        self.lowered.insert(self.id, open);
-        self.state = if self.payments.is_empty() { InvoiceState::Void } else { InvoiceState::Paid };
         Ok(vec![voided.into(), self.settled()])
     }
 
