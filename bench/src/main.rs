@@ -3,6 +3,7 @@
 //! else where the machine is shared; wall-clock figures are for orientation.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks through its output")]
 
+mod audit;
 mod billing;
 mod closing;
 mod growth;
@@ -75,6 +76,8 @@ enum Part {
     Proxies,
     /// From an event to the endpoint that follows it
     Webhook,
+    /// Until the audit log proves what was acknowledged
+    Audit,
     /// Use and invoices
     Billing,
     /// The end of a period for many tenants at once
@@ -114,6 +117,9 @@ async fn run(arguments: &Arguments) -> Result<()> {
     }
     if wanted(Part::Webhook) {
         onward::delivered(&binary, &mut report).await;
+    }
+    if wanted(Part::Audit) {
+        audit::run(&binary, seconds, &mut report).await?;
     }
     if wanted(Part::Billing) {
         billing::run(&binary, seconds, &mut report).await?;
