@@ -65,7 +65,7 @@ async fn proved(server: &Server, tenant: &Tenant, feature: &str) -> Result<(u64,
     let on = json!({ "enabled": true, "percentage": 50 });
     does(server, tenant, "PUT", &format!("/v1/features/{feature}"), &on).await?;
     let begun = Instant::now();
-    let words = format!("\"{feature}\"");
+    let words = format!("{feature}\"");
     let place = until("an entry of the audit log", async || {
         let listed = does(server, tenant, "GET", "/v1/audit/entries?limit=20", &Value::Null).await.ok()?;
         let entry = listed.get("items")?.as_array()?.iter().find(|it| it.to_string().contains(&words))?;
