@@ -82,7 +82,11 @@ pub(crate) async fn does(
     path: &str,
     body: &Value,
 ) -> Result<Value> {
-    server.ask(&tenant.owner(Ask::send(method, &tenant.host, path, body))).await?.json()
+    let ask = match body {
+        Value::Null => Ask { method, ..Ask::get(&tenant.host, path) },
+        body => Ask::send(method, &tenant.host, path, body),
+    };
+    server.ask(&tenant.owner(ask)).await?.json()
 }
 
 /// The operator lets a tenant have so many people.
