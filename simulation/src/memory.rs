@@ -45,6 +45,8 @@ impl Count {
         match told {
             Told::Done(_) => self.sure += count,
             Told::Unknown => self.perhaps += count,
+            // Whoever is erased meanwhile is not told what was done before.
+            Told::Refused(code) if code == "erased" => self.perhaps += count,
             Told::Refused(_) => {}
         }
     }
