@@ -37,6 +37,8 @@ fn own_place(context: &str, scope: Scope) -> String {
 /// A scope that reads for itself.
 struct Behind {
     position: u64,
+    /// Whether that place is written down.
+    kept: bool,
     failures: u32,
     again: Instant,
 }
@@ -134,7 +136,7 @@ impl Reactions {
         let common = self.tail.log().position(self.digest.context).await?;
         let own = self.tail.log().readers(&format!("{}@", self.digest.context)).await?;
         let behind = |(name, position): (String, u64)| {
-            scope_of(&name).map(|scope| (scope, Behind { position, failures: 0, again: Instant::now() }))
+            scope_of(&name).map(|scope| (scope, Behind { position, kept: true, failures: 0, again: Instant::now() }))
         };
         let behind = own.into_iter().filter_map(behind).collect();
         Ok(Places { common, written: common, quiet: false, more: true, behind })
@@ -167,9 +169,13 @@ impl Reactions {
                 Lane::HeldUp(position) => (position, 1),
                 Lane::Yields(position) => (position, 0),
             };
-            // Before the common place is: a scope that fell behind skips nothing.
-            self.tail.log().advance(&own_place(context, scope), position).await?;
-            behind.insert(scope, Behind { position, failures, again: Instant::now() + AGAIN * failures });
+            behind.insert(scope, Behind { position, kept: false, failures, again: Instant::now() + AGAIN * failures });
+        }
+        // Before the common place is: a scope that fell behind skips nothing. Where it fails it may be written all the same: so
+        // it is known here first, and goes once the scope has caught up.
+        for (scope, it) in behind.iter_mut().filter(|(_, it)| !it.kept) {
+            self.tail.log().advance(&own_place(context, *scope), it.position).await?;
+            it.kept = true;
         }
         *common = last;
         Ok(read.len())
@@ -226,7 +232,7 @@ impl Reactions {
             let failures = behind.get(&scope).map_or(0, |it| it.failures);
             let failures = if matches!(lane, Lane::HeldUp(_)) { failures + 1 } else { 0 };
             let pause = if failures == 0 { Duration::ZERO } else { AGAIN * 2_u32.pow(failures.min(6) - 1) };
-            behind.insert(scope, Behind { position, failures, again: Instant::now() + pause });
+            behind.insert(scope, Behind { position, kept: true, failures, again: Instant::now() + pause });
         }
         Ok(count)
     }
